@@ -1,0 +1,102 @@
+# Needs Python 3.11, git and make. Everything else comes from uv.lock.
+#   make run [AS_OF=2017-10-01] [SOURCE=complete_journey] [FORCE=1] [THREADS=2]
+#   make test [TESTS=tests/unit]
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run test airflow lint lint-sql format lock install clean clean-data
+
+AS_OF ?=
+FORCE ?=
+TESTS ?=
+WORKERS ?= 2
+PORT ?= 8080
+
+UV_VERSION := 0.13.9
+STAMP := .venv/.installed-from-lock
+BIN := .venv/bin
+# sqlfluff compiles the models, for which dbt opens a warehouse: never the real one, which a run may hold.
+EMPTY_WAREHOUSE = mkdir -p .venv/lint/complete_journey && SOURCE=complete_journey SEGMENTATION_DATA_DIR=$(CURDIR)/.venv/lint
+
+ifneq ($(strip $(SOURCE)),)
+export SOURCE
+endif
+ifneq ($(strip $(THREADS)),)
+export SEGMENTATION_THREADS := $(THREADS)
+endif
+
+# Without a home to write to, uv keeps its cache and its Python installations beside its own environment.
+HOME_IS_WRITABLE := $(shell [ -n "$$HOME" ] && [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes)
+ifneq ($(HOME_IS_WRITABLE),yes)
+export HOME := $(CURDIR)/.uv/home
+export UV_CACHE_DIR ?= $(CURDIR)/.uv/cache
+export UV_PYTHON_INSTALL_DIR ?= $(CURDIR)/.uv/python
+endif
+
+# A company's own certificate authority stands in the system's store, which uv does not read by itself.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),)
+export UV_SYSTEM_CERTS ?= 1
+endif
+
+# A uv on PATH will do; else one is brought along, in an environment of its own.
+UV_ON_PATH := $(shell command -v uv 2>/dev/null)
+ifeq ($(UV_ON_PATH),)
+UV := .uv/bin/uv
+UV_TARGET := $(UV)
+else
+UV := $(UV_ON_PATH)
+UV_TARGET :=
+endif
+
+help: ## Show this list
+	@echo "make <target>, with AS_OF=YYYY-MM-DD SOURCE=<name> FORCE=1 THREADS=<n> where they matter:"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+
+run: $(STAMP) ## Land the data, run the DAG through Airflow for one date, publish the segments
+	@$(BIN)/segmentation run $(if $(strip $(AS_OF)),--as-of $(AS_OF)) $(if $(filter-out 0 no false,$(FORCE)),--force)
+
+test: $(STAMP) ## Run the tests
+	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+
+airflow: $(STAMP) ## Start Airflow on loopback with the DAG, paused (PORT=8080)
+	@$(BIN)/segmentation airflow --port $(PORT)
+
+lint: $(STAMP) lint-sql ## Check Python, SQL, types and the lock
+	$(UV) lock --check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lint-sql: $(STAMP)
+	$(EMPTY_WAREHOUSE) $(BIN)/sqlfluff lint dbt_project
+
+format: $(STAMP) ## Rewrite Python and SQL in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(EMPTY_WAREHOUSE) $(BIN)/sqlfluff fix dbt_project
+
+lock: $(UV_TARGET) ## Resolve pyproject.toml into uv.lock again
+	$(UV) lock
+
+install: $(STAMP) ## Create the environment from uv.lock
+
+$(STAMP): pyproject.toml uv.lock $(UV_TARGET)
+	@echo "Installing the environment from uv.lock …"
+	@$(UV) sync --frozen --compile-bytecode --quiet
+	@touch $@
+
+.uv/bin/uv:
+	@echo "Bringing uv $(UV_VERSION) along …"
+	@python=$$(command -v python3.11 || command -v python3) \
+		|| { echo "Python 3.11 is not on PATH: install it first" >&2; exit 1; }; \
+	"$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+		|| { echo "$$python is not Python 3.11: put python3.11 on PATH" >&2; exit 1; }; \
+	"$$python" -m venv .uv && .uv/bin/python -m pip install --quiet --disable-pip-version-check \
+		--no-cache-dir "uv==$(UV_VERSION)"
+
+clean: ## Remove environments, caches and build output; data stays
+	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist dbt_project/target dbt_project/logs
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+clean-data: ## Remove everything that runs have made: landed data, warehouses, published files, Airflow
+	rm -rf $${SEGMENTATION_DATA_DIR:-data}

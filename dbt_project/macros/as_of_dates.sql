@@ -1,0 +1,4 @@
+{#- The as-of dates that this run computes, as a list of ISO dates. `segmentation build` states them. -#}
+{% macro as_of_dates() -%}
+    {{ return(env_var('SEGMENTATION_AS_OF_DATES', '1900-01-01').split(',')) }}
+{%- endmacro %}

@@ -1,0 +1,80 @@
+{#- The calendar day of a UTC timestamp in the business time zone (setting SEGMENTATION_TIMEZONE). -#}
+{% macro business_date(timestamp_at) -%}
+    {{ return(adapter.dispatch('business_date', 'customer_segmentation')(timestamp_at)) }}
+{%- endmacro %}
+
+{% macro duckdb__business_date(timestamp_at) -%}
+    cast(timezone('{{ env_var('SEGMENTATION_TIMEZONE', 'UTC') }}', timezone('UTC', {{ timestamp_at }})) as date)
+{%- endmacro %}
+
+{% macro spark__business_date(timestamp_at) -%}
+    cast(from_utc_timestamp({{ timestamp_at }}, '{{ env_var('SEGMENTATION_TIMEZONE', 'UTC') }}') as date)
+{%- endmacro %}
+
+
+{#- Sixty bits of a row's content as an integer, equal on every engine; summed, a hash that ignores row order. -#}
+{% macro row_hash(columns) -%}
+    {{ return(adapter.dispatch('row_hash', 'customer_segmentation')(columns)) }}
+{%- endmacro %}
+
+{% macro row_content(columns) -%}
+    concat_ws('|'{% for column in columns %}, coalesce(cast({{ column }} as string), '~'){% endfor %})
+{%- endmacro %}
+
+{% macro duckdb__row_hash(columns) -%}
+    cast('0x' || substr(md5({{ row_content(columns) }}), 1, 15) as bigint)
+{%- endmacro %}
+
+{% macro spark__row_hash(columns) -%}
+    cast(conv(substr(md5({{ row_content(columns) }}), 1, 15), 16, 10) as bigint)
+{%- endmacro %}
+
+
+{#- a / b as a double, null where b is zero: on no engine an error, an inf or an integer division. -#}
+{% macro ratio(numerator, denominator) -%}
+    (cast({{ numerator }} as double) / nullif(cast({{ denominator }} as double), 0))
+{%- endmacro %}
+
+{#- x² of a decimal without loss. DuckDB multiplies decimals of 18 digits within 18 digits, and overflows. -#}
+{% macro exact_square(expression, scale) -%}
+    {{ return(adapter.dispatch('exact_square', 'customer_segmentation')(expression, scale)) }}
+{%- endmacro %}
+
+{% macro duckdb__exact_square(expression, scale) -%}
+    (cast({{ expression }} as decimal(19, {{ scale }})) * cast({{ expression }} as decimal(19, {{ scale }})))
+{%- endmacro %}
+
+{% macro spark__exact_square(expression, scale) -%}
+    (cast({{ expression }} as decimal(18, {{ scale }})) * cast({{ expression }} as decimal(18, {{ scale }})))
+{%- endmacro %}
+
+
+{#- The one rounding of a feature that is neither money nor a count. -#}
+{% macro rounded(expression) -%}
+    round({{ expression }}, 6)
+{%- endmacro %}
+
+{% macro rounded_ratio(numerator, denominator) -%}
+    {{ rounded(ratio(numerator, denominator)) }}
+{%- endmacro %}
+
+{% macro money_ratio(numerator, denominator) -%}
+    cast(round({{ ratio(numerator, denominator) }}, 2) as decimal(18, 2))
+{%- endmacro %}
+
+{#- True on Saturdays and Sundays. 1970-01-05 was a Monday; both engines count days the same way. -#}
+{% macro is_weekend(date_column) -%}
+    ({{ dbt.datediff("cast('1970-01-05' as date)", date_column, 'day') }} % 7 >= 5)
+{%- endmacro %}
+
+{% macro is_possible_date(date_column) -%}
+    (
+        {{ date_column }} >= cast('{{ var("earliest_possible_date") }}' as date)
+        and {{ date_column }} < cast('{{ var("latest_possible_date") }}' as date)
+    )
+{%- endmacro %}
+
+{#- Empty and blank text is no value. -#}
+{% macro clean_text(column) -%}
+    nullif(trim({{ column }}), '')
+{%- endmacro %}

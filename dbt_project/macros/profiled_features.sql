@@ -1,0 +1,35 @@
+{#-
+  The promoted features that profiles describe, as dicts of table and column: numbers and flags, or texts.
+  Read from the tables, so that a new feature needs no second place.
+-#}
+{% macro profiled_features(kind) -%}
+    {%- set found = [] -%}
+    {%- if execute -%}
+        {%- for table in ['demographic_features', 'financial_features', 'purchase_features', 'engagement_features'] -%}
+            {%- for column in adapter.get_columns_in_relation(source('promoted', table)) -%}
+                {%- set is_text = column.is_string() -%}
+                {%- set is_number = column.is_number() or column.data_type | lower == 'boolean' -%}
+                {%- if column.name not in ['as_of_date', 'customer_id']
+                    and ((kind == 'text' and is_text) or (kind == 'number' and is_number)) -%}
+                    {%- do found.append({'table': table, 'column': column.name}) -%}
+                {%- endif -%}
+            {%- endfor -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(found) }}
+{%- endmacro %}
+
+
+{#- The dates whose profiles are missing, or were made of other labels or features. -#}
+{% macro dates_to_profile() -%}
+    {%- set profiled = adapter.get_relation(this.database, this.schema, 'profiled_dates') %}
+    select profile_dates.as_of_date
+    from {{ ref('profile_dates') }} as profile_dates
+    {%- if profiled is not none and is_incremental() %}
+    left join {{ profiled }} as profiled
+        on
+            profile_dates.as_of_date = profiled.as_of_date
+            and profile_dates.content_hash = profiled.content_hash
+    where profiled.as_of_date is null
+    {%- endif %}
+{%- endmacro %}

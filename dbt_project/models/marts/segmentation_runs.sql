@@ -1,0 +1,161 @@
+with runs as (
+    select * from {{ source('promoted', 'runs') }}
+),
+
+recorded as (
+    select * from {{ source('promoted', 'run_inputs') }}
+),
+
+feature_inputs as (
+    select * from {{ source('promoted', 'feature_inputs') }}
+),
+
+lineage as (
+    select * from {{ source('promoted', 'lineage') }}
+),
+
+scope_days as (
+    select
+        runs.as_of_date,
+        runs.lens,
+        input_scope.rows_hash,
+        row_number() over (
+            partition by runs.as_of_date, runs.lens
+            order by input_scope.event_date desc
+        ) as day_rank
+    from runs
+    inner join {{ ref('int_input_scope') }} as input_scope on input_scope.event_date < runs.as_of_date
+),
+
+refits as (
+    select
+        runs.as_of_date,
+        runs.lens,
+        lineage.model_version,
+        row_number() over (
+            partition by runs.as_of_date, runs.lens
+            order by lineage.refit_date desc
+        ) as refit_rank
+    from runs
+    inner join lineage
+        on
+            runs.lens = lineage.lens
+            and lineage.refit_date <= runs.as_of_date
+),
+
+lineage_starts as (
+    select
+        lens,
+        min(refit_date) as lineage_start
+    from lineage
+    group by lens
+),
+
+-- What the same run would rest on today.
+today as (
+    select
+        as_of_date,
+        lens,
+        'rows_in_scope' as input,
+        rows_hash as content_hash
+    from scope_days
+    where day_rank = 1
+    union all
+    select
+        runs.as_of_date,
+        runs.lens,
+        'features_logic' as input,
+        versions.version as content_hash
+    from runs
+    inner join {{ source('pipeline', 'versions') }} as versions on versions.part = 'features_logic'
+    union all
+    select
+        runs.as_of_date,
+        runs.lens,
+        'lens' as input,
+        versions.version as content_hash
+    from runs
+    inner join {{ source('pipeline', 'versions') }} as versions on versions.part = concat('lens ', runs.lens)
+    union all
+    select
+        as_of_date,
+        lens,
+        'model' as input,
+        model_version as content_hash
+    from refits
+    where refit_rank = 1
+),
+
+compared as (
+    select
+        recorded.as_of_date,
+        recorded.lens,
+        max(case when recorded.input = 'rows_in_scope' then recorded.content_hash end) as rows_in_scope,
+        max(case when recorded.input = 'features_logic' then recorded.content_hash end) as features_logic,
+        max(case when recorded.input = 'lens' then recorded.content_hash end) as lens_version,
+        max(case when recorded.input = 'model' then recorded.content_hash end) as model,
+        max(case when recorded.input = 'rows_in_scope' and is_other then 'source rows changed' end) as rows_reason,
+        max(case when recorded.input = 'features_logic' and is_other then 'feature logic changed' end) as logic_reason,
+        max(case when recorded.input = 'lens' and is_other then 'lens changed' end) as lens_reason,
+        max(case when recorded.input = 'model' and is_other then 'model was fitted anew' end) as model_reason
+    from (
+        select
+            recorded.*,
+            today.content_hash is null or today.content_hash != recorded.content_hash as is_other
+        from recorded
+        left join today
+            on
+                recorded.as_of_date = today.as_of_date
+                and recorded.lens = today.lens
+                and recorded.input = today.input
+    ) as recorded
+    group by
+        recorded.as_of_date,
+        recorded.lens
+),
+
+final as (
+    select
+        runs.as_of_date,
+        runs.lens,
+        runs.model_version,
+        runs.algorithm,
+        runs.k,
+        runs.customers,
+        runs.mean_squared_distance,
+        runs.davies_bouldin,
+        runs.silhouette,
+        runs.jaccard_stability,
+        runs.smallest_share,
+        runs.outlier_share,
+        runs.imputed_share,
+        runs.choice_reason,
+        'passed' as gate_outcome,
+        feature_inputs.rows_in,
+        feature_inputs.rows_kept,
+        feature_inputs.rows_quarantined,
+        concat(
+            '{"features_logic": "', compared.features_logic, '", "lens": "', compared.lens_version,
+            '", "model": "', compared.model, '", "rows_in_scope": "', compared.rows_in_scope, '"}'
+        ) as input_hashes,
+        nullif(
+            concat_ws(
+                '; ',
+                compared.rows_reason,
+                compared.logic_reason,
+                compared.lens_reason,
+                compared.model_reason,
+                case when lineage_starts.lineage_start != runs.lineage_start then 'the lineage of models starts earlier' end
+            ),
+            ''
+        ) as stale_reason
+    from runs
+    inner join compared
+        on
+            runs.as_of_date = compared.as_of_date
+            and runs.lens = compared.lens
+    inner join feature_inputs on runs.as_of_date = feature_inputs.as_of_date
+    left join lineage_starts on runs.lens = lineage_starts.lens
+)
+
+select * from final

@@ -1,0 +1,92 @@
+with lines as (
+    select * from {{ ref('input_order_lines') }}
+),
+
+orders as (
+    select * from {{ ref('stg_orders') }}
+),
+
+products as (
+    select * from {{ ref('stg_products') }}
+),
+
+-- A source without products sells things all the same: then no line can be an orphan for its product.
+product_count as (
+    select count(*) as products_known from products
+),
+
+cleaned as (
+    select
+        {{ clean_text('order_id') }} as order_id,
+        {{ clean_text('line_id') }} as line_id,
+        {{ clean_text('product_id') }} as product_id,
+        quantity,
+        coalesce(gross_amount, net_amount + coalesce(discount_amount, 0)) as gross_amount,
+        coalesce(discount_amount, gross_amount - net_amount, 0) as discount_amount,
+        coalesce(net_amount, gross_amount - coalesce(discount_amount, 0)) as net_amount,
+        unit_cost_amount,
+        ingested_at,
+        unreadable_columns
+    from lines
+),
+
+joined as (
+    select
+        cleaned.*,
+        orders.customer_id,
+        orders.order_date,
+        products.department,
+        coalesce(products.category, products.department, 'unknown') as category,
+        coalesce(products.is_private_label, false) as is_private_label,
+        case
+            when cleaned.order_id is null then 'order_missing'
+            when cleaned.line_id is null then 'line_missing'
+            when cleaned.unreadable_columns != '' then 'value_unreadable'
+            when orders.order_id is null then 'order_unknown'
+            when cleaned.product_id is null then 'product_missing'
+            when products.product_id is null and product_count.products_known > 0 then 'product_unknown'
+            when cleaned.quantity is null then 'quantity_missing'
+            when cleaned.quantity <= 0 then 'quantity_not_positive'
+            when cleaned.quantity != floor(cleaned.quantity) then 'quantity_not_a_count'
+            when cleaned.quantity >= {{ var('largest_line_quantity') }} then 'quantity_not_a_count'
+            when cleaned.net_amount is null then 'amount_missing'
+            when cleaned.net_amount < 0 or cleaned.discount_amount < 0 then 'amount_negative'
+            when cleaned.gross_amount >= {{ var('largest_line_amount') }} then 'amount_too_large'
+            when cleaned.gross_amount - cleaned.discount_amount != cleaned.net_amount then 'amounts_disagree'
+            when
+                cleaned.gross_amount > 0
+                and cleaned.gross_amount < cast(cleaned.quantity as decimal(28, 3)) * cast({{ var('smallest_unit_price') }} as decimal(10, 4))
+                then 'quantity_not_a_count'
+        end as own_reason
+    from cleaned
+    left join orders on cleaned.order_id = orders.order_id
+    left join products
+        on
+            cleaned.product_id = products.product_id
+            and (products.valid_from_date is null or products.valid_from_date <= orders.order_date)
+            and (products.valid_to_date is null or products.valid_to_date > orders.order_date)
+    cross join product_count
+),
+
+numbered as (
+    select
+        *,
+        row_number() over (
+            partition by order_id, line_id
+            order by
+                case when own_reason is null then 0 else 1 end,
+                ingested_at desc nulls last,
+                {{ row_content(['product_id', 'quantity', 'gross_amount', 'discount_amount', 'net_amount',
+                                'unit_cost_amount']) }}
+        ) as copy_number
+    from joined
+),
+
+final as (
+    select
+        *,
+        coalesce(own_reason, case when copy_number > 1 then 'duplicate' end) as quarantine_reason
+    from numbered
+)
+
+select * from final

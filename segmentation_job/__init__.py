@@ -1,0 +1,1 @@
+"""Customer segmentation warehouse: the command line and what its commands do."""

@@ -1,0 +1,398 @@
+"""The command line: one command per task of the DAG, and a few for people."""
+
+import os
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segmentation_job.errors import GateFailedError, SegmentationError
+from segmentation_job.run_log import StepInProgress, logged_step
+from segmentation_job.segments.errors import LensError, NoModelError
+from segmentation_job.settings import Settings
+from segmentation_job.steps import ExitCode
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Customer segmentation warehouse. The steps of a night are tasks of the Airflow DAG customer_segmentation; each "
+    "can be run by hand. Exit codes: 0 done, 1 unexpected error, 2 wrong command line, 3 source not ready or date "
+    "refused, 4 gate failed, 5 setting, lens or suite wrong, 6 warehouse locked by another process, 99 nothing to do.",
+)
+
+
+class Layer(StrEnum):
+    """A layer of dbt models."""
+
+    FACTS = "facts"
+    FEATURES = "features"
+    MARTS = "marts"
+
+
+class Subject(StrEnum):
+    """What a gate judges."""
+
+    FEATURES = "features"
+    LABELS = "labels"
+
+
+def _as_of(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no date; write it as 2018-01-31.") from error
+
+
+AsOf = Annotated[
+    date, typer.Option("--as-of", parser=_as_of, metavar="DATE", help="As-of date: all that happened before it counts.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Compute the date even where nothing has changed.")]
+
+
+@app.command()
+def land() -> None:
+    """Put the source's demonstration data where its own files would land; files that are there stay."""
+    from segmentation_job.landing.declaration import read_declaration
+    from segmentation_job.landing.demonstration import land_demonstration
+
+    settings = _settings()
+    written = land_demonstration(read_declaration(settings.source_dir), settings.source_dir, settings.landing_dir)
+    print(f"Landed {len(written)} files in {settings.landing_dir}" if written else f"{settings.landing_dir} is complete")
+
+
+@app.command()
+def check(as_of: AsOf, force: Force = False) -> None:
+    """Check that every source is there and fresh enough for the date, and whether there is anything to do."""
+    from segmentation_job.landing.declaration import read_declaration
+    from segmentation_job.landing.readiness import check_freshness, inspect_landing, landing_fingerprint
+    from segmentation_job.runs.state import is_current
+    from segmentation_job.runs.versions import read_lenses, read_logic_versions
+    from segmentation_job.warehouse import open_warehouse
+
+    settings = _settings()
+    with _step(settings, as_of, "check") as progress:
+        declaration = read_declaration(settings.source_dir)
+        landed = inspect_landing(declaration, as_of, settings.timezone)
+        lag = settings.max_source_lag_days
+        check_freshness(declaration, landed, as_of, declaration.max_source_lag_days if lag is None else lag)
+        lenses = read_lenses(settings)
+        for table in landed:
+            newest = f", newest {table.newest_date}" if table.newest_date else ""
+            print(f"{table.name}: {table.row_count:,} rows{newest}")
+        if declaration.absent_entities:
+            print(f"The source has no {', '.join(declaration.absent_entities)}.")
+        if declaration.not_point_in_time:
+            print(
+                f"Known only as of today, without a history: {', '.join(declaration.not_point_in_time)}. "
+                "Past dates are computed with today's values."
+            )
+        progress.details = {table.name: table.row_count for table in landed}
+        fingerprint = landing_fingerprint(declaration)
+        with open_warehouse(settings) as warehouse:
+            versions = read_logic_versions(settings)
+            if not force and settings.serving_link.exists() and is_current(
+                warehouse, as_of, lenses, versions, fingerprint
+            ):
+                progress.outcome = "skipped"
+    if progress.outcome == "skipped":
+        print(f"{as_of} is promoted and published, and nothing that it rests on has changed. Nothing to do.")
+        raise typer.Exit(ExitCode.NOTHING_TO_DO)
+
+
+@app.command()
+def build(layer: Annotated[Layer, typer.Argument(help="Layer to build with dbt.")], as_of: AsOf) -> None:
+    """Build a layer of the warehouse with dbt."""
+    settings = _settings()
+    with _step(settings, as_of, f"build_{layer.value}") as progress:
+        if layer is Layer.FACTS:
+            _build_facts(settings, progress)
+        elif layer is Layer.FEATURES:
+            _build_features(settings, as_of, progress)
+        else:
+            _build_marts(settings)
+
+
+def _build_facts(settings: Settings, progress: StepInProgress) -> None:
+    from segmentation_job.landing.declaration import read_declaration
+    from segmentation_job.landing.readiness import landing_fingerprint
+    from segmentation_job.runs.dbt import dbt_command, dbt_environment, run_dbt
+    from segmentation_job.runs.versions import read_logic_versions
+    from segmentation_job.warehouse import open_warehouse
+
+    fingerprint = landing_fingerprint(read_declaration(settings.source_dir))
+    facts = read_logic_versions(settings).facts
+    with open_warehouse(settings) as warehouse:
+        state = warehouse.rows("select landing_fingerprint, facts_version from pipeline.facts_state")
+        if state == [(fingerprint, facts)]:
+            progress.details = {"rebuilt": False}
+            print("The landing and the facts' logic are unchanged since the facts were built: they stay as they are.")
+            return
+        # Forgotten first: a build that is cut off must be done again.
+        warehouse.rows("delete from pipeline.facts_state")
+    is_new_logic = [version for _, version in state] != [facts]
+    run_dbt(dbt_command("facts", settings, full_refresh=is_new_logic), dbt_environment(settings, facts))
+    with open_warehouse(settings) as warehouse:
+        warehouse.rows("insert into pipeline.facts_state values (?, ?)", (fingerprint, facts))
+    progress.details = {"rebuilt": True, "full_refresh": is_new_logic}
+
+
+def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -> None:
+    from segmentation_job.runs.accounts import account_rows, describe_accounts
+    from segmentation_job.runs.dbt import dbt_command, dbt_environment, run_dbt
+    from segmentation_job.runs.state import make_plan
+    from segmentation_job.runs.versions import read_logic_versions
+    from segmentation_job.warehouse import open_warehouse
+
+    with open_warehouse(settings) as warehouse:
+        plan = make_plan(warehouse, as_of)
+        accounts = account_rows(warehouse, as_of)
+    print(describe_accounts(accounts, as_of))
+    print(f"Features are computed for {', '.join(str(day) for day in plan.dates_to_compute)}.", flush=True)
+    facts = read_logic_versions(settings).facts
+    run_dbt(dbt_command("features", settings), dbt_environment(settings, facts, plan.dates_to_compute))
+    progress.details = {
+        "dates": [str(day) for day in plan.dates_to_compute],
+        "rows": {
+            account.entity: {
+                "in": account.rows_in,
+                "kept": account.kept,
+                "out_of_scope": account.out_of_scope,
+                "quarantined": account.quarantined,
+            }
+            for account in accounts
+        },
+    }
+
+
+def _build_marts(settings: Settings) -> None:
+    from segmentation_job.runs.dbt import dbt_command, dbt_environment, run_dbt
+    from segmentation_job.runs.state import record_versions
+    from segmentation_job.runs.versions import read_lenses, read_logic_versions
+    from segmentation_job.warehouse import open_warehouse
+
+    versions = read_logic_versions(settings)
+    with open_warehouse(settings) as warehouse:
+        record_versions(warehouse, read_lenses(settings), versions)
+        # Forgotten first: marts that are cut off halfway must not be published.
+        warehouse.rows("delete from pipeline.marts_state")
+    run_dbt(dbt_command("marts", settings), dbt_environment(settings, versions.facts))
+    with open_warehouse(settings) as warehouse:
+        warehouse.rows("insert into pipeline.marts_state values (?)", (versions.marts,))
+
+
+@app.command()
+def gate(subject: Annotated[Subject, typer.Argument(help="What to judge.")], as_of: AsOf) -> None:
+    """Judge the candidate of the date by the suites in expectations/; exit code 4 where it fails."""
+    from segmentation_job.gate.evaluation import evaluate_gate
+    from segmentation_job.gate.outcomes import describe_outcomes, gate_failed
+    from segmentation_job.runs.gating import store_outcomes
+    from segmentation_job.runs.promotion import candidate_hash, record_verdict
+    from segmentation_job.runs.state import require_plan
+    from segmentation_job.warehouse import open_warehouse
+
+    settings = _settings()
+    with _step(settings, as_of, f"gate_{subject.value}") as progress:
+        with open_warehouse(settings) as warehouse:
+            plan = require_plan(warehouse, as_of)
+            content = candidate_hash(warehouse, plan, subject.value)
+        outcomes = evaluate_gate(
+            settings.warehouse_path,
+            settings.expectations_dir,
+            subject.value,
+            as_of,
+            plan.dates_to_compute if subject is Subject.FEATURES else (as_of,),
+            settings.threads,
+            settings.memory_limit,
+        )
+        failed = gate_failed(outcomes)
+        with open_warehouse(settings) as warehouse:
+            store_outcomes(warehouse, outcomes, run_id=uuid.uuid4().hex, evaluated_at=_now())
+            record_verdict(warehouse, plan, subject.value, content, passed=not failed)
+        counts: dict[str, object] = {}
+        for outcome in outcomes:
+            counts[outcome.outcome] = int(str(counts.get(outcome.outcome, 0))) + 1
+        progress.details = counts
+        print(describe_outcomes(outcomes))
+        if failed:
+            raise GateFailedError(
+                f"The gate on the {subject.value} of {as_of} failed. The candidate is kept in the warehouse's schema "
+                "`candidate`, the outcomes in pipeline.gate_results; what is promoted and served is unchanged."
+            )
+
+
+@app.command()
+def segment(as_of: AsOf) -> None:
+    """Fit or reuse the models, score every customer, write the candidate labels."""
+    from segmentation_job.runs.segmentation import segment_date
+    from segmentation_job.runs.state import require_plan
+    from segmentation_job.runs.versions import read_lenses, read_logic_versions
+    from segmentation_job.warehouse import open_warehouse
+
+    settings = _settings()
+    with _step(settings, as_of, "segment") as progress, open_warehouse(settings) as warehouse:
+        outcomes = segment_date(
+            warehouse,
+            require_plan(warehouse, as_of),
+            read_lenses(settings),
+            read_logic_versions(settings),
+            sample_size=settings.sample_size,
+            batch_size=settings.batch_size,
+        )
+        for outcome in outcomes:
+            made = "a new model" if outcome.is_new_model else "the model in effect"
+            print(f"{outcome.lens}: {outcome.customers:,} customers in {outcome.k} segments by {made} {outcome.model_version}")
+            print(f"  {outcome.reason}")
+        progress.details = {outcome.lens: {"k": outcome.k, "customers": outcome.customers} for outcome in outcomes}
+
+
+@app.command()
+def promote(as_of: AsOf) -> None:
+    """Put the gated candidate in the place of what was promoted for the date, in one transaction."""
+    from segmentation_job.runs.promotion import promote_date
+    from segmentation_job.runs.state import require_plan
+    from segmentation_job.runs.versions import read_lenses
+    from segmentation_job.warehouse import open_warehouse
+
+    settings = _settings()
+    with _step(settings, as_of, "promote") as progress, open_warehouse(settings) as warehouse:
+        promotion = promote_date(warehouse, require_plan(warehouse, as_of), read_lenses(settings))
+        for lens, customers in promotion.customers.items():
+            print(f"{as_of}, {lens}: {customers:,} customers promoted")
+        progress.details = {"customers": promotion.customers, "dates": [str(day) for day in promotion.dates]}
+
+
+@app.command("publish")
+def publish_command(as_of: AsOf) -> None:
+    """Write the marts into a new published file, verify it, and swap it in."""
+    from segmentation_job.publishing import publish
+    from segmentation_job.runs.state import record_publication, require_marts
+    from segmentation_job.runs.versions import read_logic_versions
+    from segmentation_job.warehouse import open_warehouse
+
+    settings = _settings()
+    with _step(settings, as_of, "publish") as progress:
+        marts_version = read_logic_versions(settings).marts
+        with open_warehouse(settings) as warehouse:
+            require_marts(warehouse, as_of, marts_version)
+        publication = publish(
+            settings.warehouse_path,
+            settings.published_dir,
+            settings.serving_link,
+            settings.run_log_path,
+            kept_nights=settings.kept_nights,
+            now=datetime.now(UTC),
+        )
+        with open_warehouse(settings) as warehouse:
+            record_publication(warehouse, as_of, marts_version, publication.path.name)
+        print(f"Published {publication.path}, current as of {publication.as_of}")
+        progress.details = {"file": publication.path.name, "rows": publication.row_counts}
+
+
+@app.command()
+def summary() -> None:
+    """Show the segments that are served now."""
+    from rich.console import Console
+
+    from segmentation_job.summary import print_summary, read_summary
+
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    print_summary(read_summary(_settings().serving_link), console)
+
+
+@app.command()
+def export(target: Annotated[Path, typer.Argument(help="File to write, ending in .csv or .parquet.")]) -> None:
+    """Write the current segments as CSV or Parquet, for tools without a DuckDB driver."""
+    from segmentation_job.publishing import export_segments
+
+    rows = export_segments(_settings().serving_link, target)
+    print(f"{rows:,} rows in {target}")
+
+
+@app.command()
+def run(
+    as_of: Annotated[
+        date | None,
+        typer.Option("--as-of", parser=_as_of, metavar="DATE", help="As-of date; by default the source's own."),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Land the demonstration data, run the DAG through Airflow for one date, show the segments."""
+    from rich.console import Console
+
+    from segmentation_job.landing.declaration import read_declaration
+    from segmentation_job.landing.demonstration import land_demonstration
+    from segmentation_job.landing.readiness import inspect_landing
+    from segmentation_job.nightly import run_dag
+    from segmentation_job.summary import print_summary, read_summary
+
+    settings = _settings()
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    declaration = read_declaration(settings.source_dir)
+    written = land_demonstration(declaration, settings.source_dir, settings.landing_dir)
+    console.print(f"Landing   {settings.landing_dir}: {f'{len(written)} files written' if written else 'complete'}")
+    if as_of is None:
+        as_of = declaration.default_as_of
+    if as_of is None:
+        landed = inspect_landing(declaration, date(2099, 12, 31), settings.timezone)
+        as_of = max(table.newest_date for table in landed if table.newest_date) + timedelta(days=1)
+    run_dag(settings, as_of, force=force, console=console)
+    console.print()
+    print_summary(read_summary(settings.serving_link), console)
+    console.print(
+        f"\nPublished file  {settings.serving_link}\n\n"
+        "Try next\n"
+        f"  duckdb -readonly {settings.serving_link} \"from customer_segments limit 10\"\n"
+        "  make run AS_OF=2017-10-01      another date; any order will do\n"
+        "  make airflow                   the schedule, backfills and logs in a browser\n"
+        "  .venv/bin/segmentation export segments.csv"
+    )
+
+
+@app.command()
+def airflow(port: Annotated[int, typer.Option(help="Port on the loopback interface.")] = 8080) -> None:
+    """Start Airflow on loopback with the DAG, until Ctrl-C."""
+    from segmentation_job.airflow_environment import airflow_environment, prepare_airflow, serve
+
+    settings = _settings()
+    environment = airflow_environment(
+        data_dir=settings.data_dir, project_dir=settings.project_dir, inherited=os.environ, port=port
+    )
+    prepare_airflow(environment)
+    serve(environment)
+
+
+def main() -> None:
+    """Run the command line; an error that a user can mend is said in one paragraph, without a stack trace."""
+    try:
+        app()
+    except SegmentationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except (LensError, NoModelError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(ExitCode.MISCONFIGURED)
+
+
+def _settings() -> Settings:
+    return Settings.from_environment(os.environ)
+
+
+@contextmanager
+def _step(settings: Settings, as_of: date, name: str) -> Iterator[StepInProgress]:
+    with logged_step(settings.run_log_path, as_of, name) as progress:
+        yield progress
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""The names that suites may use in SQL: views of one batch date, made on each connection.
+
+| view | rows |
+|---|---|
+| `<family>_features`, `labels` | candidate rows of the batch date, and rows that carry no date at all |
+| `previous_<family>_features`, `previous_labels` | the latest earlier promoted date that holds rows |
+| `customers_in_scope` | customer_id, first_seen_date of customers first seen before the batch date |
+| `customer_days` | intermediate.int_customer_days before the batch date |
+| `gate_run` | one row: as_of_date, history_days (batch date − first order date) |
+
+`distribution_shift('<table>', '<column>')` returns the population stability index between the two.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+SUITE_TABLES = {
+    "demographic_features": "demographic_features",
+    "financial_features": "financial_features",
+    "purchase_features": "purchase_features",
+    "engagement_features": "engagement_features",
+    "customer_segments": "labels",
+}
+"""Suite name to the table in schema candidate that it judges (its view has the table's name)."""
+
+# Bins are the previous quintiles, null and anything below the previous least value apart, smoothed by half a
+# customer. `noise` is the index that chance alone leads one to expect, (bins − 1)(1/n + 1/m), so that a
+# threshold holds for small sources too.
+_DISTRIBUTION_SHIFT = """
+create or replace temp macro distribution_shift(feature_table, feature_column) as table
+with now as (
+    select cast(columns(lambda name: name = feature_column) as double) as value
+    from query_table(feature_table)
+),
+before as (
+    select cast(columns(lambda name: name = feature_column) as double) as value
+    from query_table('previous_' || feature_table)
+),
+cuts as (select quantile_disc(value, [0.2, 0.4, 0.6, 0.8]) as cut, min(value) as least_value from before),
+binned as (
+    select
+        case
+            when value is null then -2
+            when value < least_value then -1
+            else cast(value > cut[1] as integer) + cast(value > cut[2] as integer)
+            + cast(value > cut[3] as integer) + cast(value > cut[4] as integer)
+        end as bin,
+        now_count,
+        before_count
+    from (select value, 1 as now_count, 0 as before_count from now union all select value, 0, 1 from before)
+    cross join cuts
+),
+bins as (
+    select
+        bin,
+        cast(sum(now_count) as double) + 0.5 as now_weight,
+        cast(sum(before_count) as double) + 0.5 as before_weight
+    from binned
+    group by bin
+),
+shares as (
+    select now_weight / sum(now_weight) over () as p, before_weight / sum(before_weight) over () as q
+    from bins
+)
+select
+    feature_column as column_name,
+    round(sum((p - q) * ln(p / q)), 4) as shift,
+    (
+        select round((count(*) - 1) * (1.0 / sum(now_weight) + 1.0 / sum(before_weight)), 4) from bins
+    ) as noise
+from shares
+"""
+
+
+@dataclass(frozen=True)
+class BatchViews:
+    """What the views of one batch date rest on.
+
+    `tables` are the candidate tables that exist; `previous_dates` gives per table the promoted date it is
+    compared with; `first_order_date` is the start of the order history, None where there is none.
+    """
+
+    batch_date: date
+    tables: frozenset[str]
+    previous_dates: dict[str, date]
+    first_order_date: date | None
+
+    def previous_history_days(self, table: str) -> int:
+        """Days of order history behind the promoted date that `table` is compared with."""
+        if self.first_order_date is None or table not in self.previous_dates:
+            return 0
+        return max((self.previous_dates[table] - self.first_order_date) // timedelta(days=1), 0)
+
+
+def create_batch_views(connection: Any, batch_date: date) -> BatchViews:
+    """Create the temporary views of `batch_date` on a DuckDB connection, which may be read-only.
+
+    A view whose source does not exist is left out: an expectation that needs it then ends as an error.
+
+    Parameters: `connection`, a DuckDB connection; `batch_date`, the as-of date of the rows to judge.
+    Raises: duckdb.Error where a source exists but lacks a column that a view needs.
+    """
+    existing = {
+        (schema, name)
+        for schema, name in connection.execute(
+            "select table_schema, table_name from information_schema.tables"
+            " where table_catalog = current_database()"
+        ).fetchall()
+    }
+    day = f"date '{batch_date.isoformat()}'"
+    tables = frozenset(table for table in SUITE_TABLES.values() if ("candidate", table) in existing)
+    previous_dates: dict[str, date] = {}
+    for table in sorted(tables):
+        _create_view(connection, table, f"candidate.{table} where as_of_date = {day} or as_of_date is null")
+        previous = _previous_date(connection, table, batch_date, existing)
+        if previous is None:
+            _create_view(connection, f"previous_{table}", f"candidate.{table} where false")
+        else:
+            previous_dates[table] = previous
+            _create_view(
+                connection, f"previous_{table}", f"promoted.{table} where as_of_date = date '{previous}'"
+            )
+    if ("intermediate", "int_customer_first_seen") in existing:
+        _create_view(
+            connection,
+            "customers_in_scope",
+            f"intermediate.int_customer_first_seen where first_seen_date < {day}",
+        )
+    first_order_date = None
+    if ("intermediate", "int_customer_days") in existing:
+        _create_view(connection, "customer_days", f"intermediate.int_customer_days where order_date < {day}")
+        connection.execute(
+            f"create or replace temp view gate_run as"
+            f" select {day} as as_of_date, {day} - min(order_date) as history_days from customer_days"
+        )
+        (first_order_date,) = connection.execute("select min(order_date) from customer_days").fetchone()
+    connection.execute(_DISTRIBUTION_SHIFT)
+    return BatchViews(batch_date, tables, previous_dates, first_order_date)
+
+
+def _create_view(connection: Any, name: str, source: str) -> None:
+    connection.execute(f"create or replace temp view {name} as select * from {source}")
+
+
+def _previous_date(
+    connection: Any, table: str, batch_date: date, existing: set[tuple[str, str]]
+) -> date | None:
+    if ("promoted", "dates") not in existing or ("promoted", table) not in existing:
+        return None
+    promoted = connection.execute(
+        "select as_of_date from promoted.dates where as_of_date < ? order by as_of_date desc", [batch_date]
+    ).fetchall()
+    for (promoted_date,) in promoted:
+        # Retention may have removed a promoted date's rows, and a date may carry features without labels.
+        found = connection.execute(
+            f"select 1 from promoted.{table} where as_of_date = ? limit 1", [promoted_date]
+        ).fetchone()
+        if found:
+            return promoted_date  # type: ignore[no-any-return]
+    return None

@@ -1,0 +1,276 @@
+"""Runs the suites of a gate on a warehouse file, read-only, and lets go of the file."""
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from segmentation_job.gate.batch_views import BatchViews, create_batch_views
+from segmentation_job.gate.outcomes import ExpectationOutcome, OutcomeName, Subject
+from segmentation_job.gate.suites import Suite, SuiteExpectation, load_suites
+
+_SHOWN_KEYS = 5
+_OBSERVED_LENGTH = 500
+
+
+def evaluate_gate(
+    warehouse_path: Path,
+    expectations_dir: Path,
+    subject: Subject,
+    as_of: date,
+    batch_dates: Sequence[date],
+    threads: int,
+    memory_limit: str,
+) -> list[ExpectationOutcome]:
+    """Evaluate the suites of `subject` on each batch date; the file is free for a writer at return.
+
+    Parameters: `warehouse_path`, the DuckDB file; `expectations_dir`, the folder of suites; `as_of`, the
+    run's date, recorded with each outcome; `batch_dates`, the as-of dates of the candidate rows to judge;
+    `threads` and `memory_limit` (such as `4GB`) bound DuckDB.
+    Returns one outcome per suite, batch date and expectation, in the order of dates, suites and files.
+    Raises: SuiteError for a wrong suite; ValueError without batch dates; duckdb.IOException where the file
+    is missing or locked by a writer.
+    """
+    if not batch_dates:
+        raise ValueError("evaluate_gate needs at least one batch date: a gate over nothing proves nothing")
+    _quieten_great_expectations()
+    suites = load_suites(expectations_dir, subject)
+    outcomes: list[ExpectationOutcome] = []
+    for batch_date in batch_dates:
+        views = _inspect(warehouse_path, batch_date, threads, memory_limit)
+        with _Session(warehouse_path, batch_date, threads, memory_limit) as session:
+            for suite in suites:
+                outcomes += _evaluate_suite(session, suite, views, subject, as_of)
+    return outcomes
+
+
+def _quieten_great_expectations() -> None:
+    os.environ["GX_ANALYTICS_ENABLED"] = "False"  # read when the library is imported
+    # Failing queries are logged with their traceback; the outcomes carry the same in one line.
+    logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
+
+
+def _configuration(threads: int, memory_limit: str) -> dict[str, str | bool | int | float | list[str]]:
+    return {"threads": str(threads), "memory_limit": memory_limit}
+
+
+def _inspect(warehouse_path: Path, batch_date: date, threads: int, memory_limit: str) -> BatchViews:
+    # A plain connection first, so that a locked or missing file raises DuckDB's own error.
+    import duckdb
+
+    connection = duckdb.connect(
+        str(warehouse_path), read_only=True, config=_configuration(threads, memory_limit)
+    )
+    try:
+        return create_batch_views(connection, batch_date)
+    finally:
+        connection.close()
+
+
+class _Session:
+    """A Great Expectations context on one batch date of the file, whose engines are disposed at exit."""
+
+    def __init__(self, warehouse_path: Path, batch_date: date, threads: int, memory_limit: str) -> None:
+        self._warehouse_path = warehouse_path
+        self._batch_date = batch_date
+        self._options = _configuration(threads, memory_limit)
+
+    def __enter__(self) -> "_Session":
+        import great_expectations
+        import sqlalchemy
+        from sqlalchemy.dialects import registry
+
+        registry.register("duckdb.readonly", "segmentation_job.gate.readonly_dialect", "ReadOnlyDuckDB")
+        url = sqlalchemy.URL.create(
+            "duckdb+readonly",
+            database=str(self._warehouse_path.resolve()),
+            query={
+                **{key: str(value) for key, value in self._options.items()},
+                "batch_date": self._batch_date.isoformat(),
+            },
+        ).render_as_string(hide_password=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            context = great_expectations.get_context(mode="ephemeral")
+            context.variables.progress_bars = {"globally": False}
+            self._source = context.data_sources.add_sql(name="warehouse", connection_string=url)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # The data source keeps one engine for itself and one for its execution engine; a pooled
+        # connection of either would lock the file against the writer that comes next.
+        self._source.get_engine().dispose()
+        self._source.get_execution_engine().close()
+
+    def validate(self, suite: Suite) -> list[Any]:
+        from great_expectations.core.expectation_suite import ExpectationSuite
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            asset = self._source.add_table_asset(name=suite.name, table_name=suite.table)
+            batch = asset.add_batch_definition_whole_table("all").get_batch()
+            results = batch.validate(
+                ExpectationSuite(
+                    name=suite.name,
+                    expectations=[expectation.configuration() for expectation in suite.expectations],
+                ),
+                result_format={
+                    "result_format": "BASIC",
+                    "partial_unexpected_count": _SHOWN_KEYS,
+                    "unexpected_index_column_names": ["customer_id"],
+                    "return_unexpected_index_query": True,
+                },
+            )
+        return list(results.results)
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        import sqlalchemy
+
+        result = self._source.get_execution_engine().execute_query(sqlalchemy.text(query))
+        return [dict(row._mapping) for row in result.fetchall()]
+
+
+def _evaluate_suite(
+    session: _Session, suite: Suite, views: BatchViews, subject: Subject, as_of: date
+) -> list[ExpectationOutcome]:
+    def outcome(
+        expectation: SuiteExpectation,
+        name: OutcomeName,
+        observed: str | None = None,
+        unexpected_count: int | None = None,
+        first_keys: list[str] | None = None,
+    ) -> ExpectationOutcome:
+        return ExpectationOutcome(
+            as_of_date=as_of,
+            subject=subject,
+            suite=suite.name,
+            batch_date=views.batch_date,
+            expectation=expectation.type,
+            column_name=expectation.column_name,
+            severity=expectation.severity,
+            outcome=name,
+            unexpected_count=unexpected_count,
+            observed=observed[:_OBSERVED_LENGTH] if observed else None,
+            first_keys=json.dumps(first_keys) if first_keys else None,
+            description=expectation.description,
+        )
+
+    if suite.table not in views.tables:
+        missing = f"table candidate.{suite.table} does not exist"
+        return [outcome(expectation, "error", missing) for expectation in suite.expectations]
+    batch_rows = session.rows(f"select count(*) as found from {suite.table}")[0]["found"]
+    results = {result.expectation_config.meta["position"]: result for result in session.validate(suite)}
+    outcomes = []
+    for expectation in suite.expectations:
+        result = results.get(expectation.position)
+        if result is None:
+            outcomes.append(outcome(expectation, "error", "Great Expectations returned no result"))
+            continue
+        cause = _exception_message(result.exception_info)
+        if cause is not None:
+            outcomes.append(outcome(expectation, "error", cause))
+            continue
+        reason = _nothing_to_judge(expectation, suite.table, views, batch_rows, result)
+        if reason is None and _compares_nulls_with_nulls(session, expectation, suite.table):
+            reason = "all values are null, now and at the previous promoted date"
+        if reason is not None:
+            outcomes.append(outcome(expectation, "not_applicable", reason))
+        elif result.success:
+            outcomes.append(outcome(expectation, "passed", _seen(result), _unexpected_count(result)))
+        else:
+            name: OutcomeName = "failed" if expectation.severity == "critical" else "warned"
+            keys, observed = _offenders(session, expectation, suite.table, result)
+            outcomes.append(outcome(expectation, name, observed, _unexpected_count(result), keys))
+    return outcomes
+
+
+def _nothing_to_judge(
+    expectation: SuiteExpectation, table: str, views: BatchViews, batch_rows: int, result: Any
+) -> str | None:
+    """Say why a result means nothing although there is one; None where it means something."""
+    if expectation.type == "expect_table_row_count_to_be_between":
+        return None
+    if batch_rows == 0:
+        return "the batch holds no rows"
+    if expectation.needs_previous:
+        if table not in views.previous_dates:
+            return "there is no earlier promoted date to compare with"
+        known = views.previous_history_days(table)
+        if known < expectation.minimum_history_days:
+            return (
+                f"the previous promoted date {views.previous_dates[table]} has {known} days of history,"
+                f" {expectation.minimum_history_days} are needed"
+            )
+    details = result.result
+    if details.get("element_count") and details.get("missing_count") == details["element_count"]:
+        return "all values are null"
+    return None
+
+
+def _compares_nulls_with_nulls(session: _Session, expectation: SuiteExpectation, table: str) -> bool:
+    if "distribution_shift(" not in expectation.kwargs.get("unexpected_rows_query", ""):
+        return False
+    column = expectation.column_name
+    known = f"(select count({column}) from {table}) + (select count({column}) from previous_{table})"
+    return bool(session.rows(f"select {known} as known")[0]["known"] == 0)
+
+
+def _exception_message(exception_info: dict[str, Any] | None) -> str | None:
+    """The first line of what an expectation raised: Great Expectations nests it by metric, or not at all."""
+    if not exception_info:
+        return None
+    if "raised_exception" in exception_info:
+        details = [exception_info]
+    else:
+        details = [value for value in exception_info.values() if isinstance(value, dict)]
+    for detail in details:
+        if detail.get("raised_exception"):
+            message = str(detail.get("exception_message") or "an exception without message").strip()
+            return message.splitlines()[0]
+    return None
+
+
+def _unexpected_count(result: Any) -> int | None:
+    details = result.result
+    if "unexpected_count" in details:
+        return int(details["unexpected_count"])
+    if result.expectation_config.type == "unexpected_rows_expectation":
+        return int(details["observed_value"])
+    return None
+
+
+def _seen(result: Any) -> str | None:
+    details = result.result
+    if result.expectation_config.type == "unexpected_rows_expectation" or "observed_value" not in details:
+        return None
+    return str(details["observed_value"])
+
+
+def _offenders(
+    session: _Session, expectation: SuiteExpectation, table: str, result: Any
+) -> tuple[list[str] | None, str | None]:
+    """The first customer ids that break an expectation and one offending row in words."""
+    query = result.result.get("unexpected_index_query")
+    if "unexpected_rows_query" in expectation.kwargs:
+        query = expectation.kwargs["unexpected_rows_query"].replace("{batch}", table)
+    if query is None:
+        return None, _seen(result)
+    query = query.rstrip("; \n")
+    columns = session.rows(f"select * from ({query}) as offending limit 1")
+    if not columns:
+        return None, None
+    if "customer_id" not in columns[0]:
+        return None, _in_words(columns[0])
+    rows = session.rows(
+        f"select * from ({query}) as offending order by customer_id nulls last limit {_SHOWN_KEYS}"
+    )
+    keys = [str(row["customer_id"]) for row in rows if row["customer_id"] is not None]
+    return keys or None, _in_words(rows[0])
+
+
+def _in_words(row: dict[str, Any]) -> str:
+    return ", ".join(f"{column} = {'null' if value is None else value}" for column, value in row.items())

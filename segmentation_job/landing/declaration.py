@@ -1,0 +1,114 @@
+"""What a source declares about itself in its dbt sources file."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import yaml
+
+from segmentation_job.errors import MisconfiguredError
+
+ABSENT_ENTITY = "{{ absent_entity() }}"
+
+
+@dataclass(frozen=True)
+class LandingTable:
+    """One file, or set of files, of a landing.
+
+    location: the DuckDB expression that reads it, such as `read_parquet('…')`. columns: those that the mapping
+    needs. event_column: the time of its newest row says how fresh the landing is; None where it says nothing.
+    """
+
+    name: str
+    location: str
+    columns: tuple[str, ...]
+    event_column: str | None
+
+    @property
+    def path(self) -> str:
+        """The path, or pattern of paths, that the location reads."""
+        match = re.search(r"'([^']+)'", self.location)
+        if match is None:
+            raise MisconfiguredError(f"external_location of table {self.name} names no path: {self.location}")
+        return match.group(1)
+
+
+@dataclass(frozen=True)
+class SourceDeclaration:
+    """A source as its `_<source>__sources.yml` declares it.
+
+    default_as_of: the date that `make run` takes when none is given; None means the day after the newest row.
+    max_source_lag_days: how far the newest row may lie before the as-of date. not_point_in_time: entities whose
+    past is not kept. absent_entities: entities of the contract that the source does not have.
+    """
+
+    name: str
+    tables: tuple[LandingTable, ...]
+    default_as_of: date | None
+    max_source_lag_days: int
+    not_point_in_time: tuple[str, ...]
+    absent_entities: tuple[str, ...]
+
+
+def read_declaration(source_dir: Path, environment: Mapping[str, str] = os.environ) -> SourceDeclaration:
+    """Read a source's declaration; raise MisconfiguredError naming file and key where it cannot be used.
+
+    environment: values for the `env_var()` calls in the file, as dbt would fill them.
+    """
+    name = source_dir.name
+    path = source_dir / f"_{name}__sources.yml"
+    if not path.is_file():
+        raise MisconfiguredError(f"{path} is missing: every source declares its landing there.")
+    try:
+        content = yaml.safe_load(_without_jinja(path.read_text(), environment))
+    except yaml.YAMLError as error:
+        raise MisconfiguredError(f"{path} is not readable as YAML: {error}") from error
+    sources = [source for source in (content or {}).get("sources", []) if source.get("name") == "landing"]
+    if len(sources) != 1:
+        raise MisconfiguredError(f"{path} must declare exactly one source named 'landing'.")
+    source = sources[0]
+    meta = source.get("config", {}).get("meta", {})
+    tables = []
+    for table in source.get("tables", []):
+        config = table.get("config", {})
+        location = {**meta, **config.get("meta", {})}.get("external_location")
+        if not location:
+            raise MisconfiguredError(f"{path}: table {table.get('name')} has no meta.external_location.")
+        tables.append(
+            LandingTable(
+                name=table["name"],
+                location=location.replace("{name}", table["name"]),
+                columns=tuple(column["name"] for column in table.get("columns", [])),
+                event_column=config.get("loaded_at_field"),
+            )
+        )
+    if not any(table.event_column for table in tables):
+        raise MisconfiguredError(f"{path}: no table has config.loaded_at_field, so nothing says how fresh the data is.")
+    entities = sorted(source_dir.glob("input_*.sql"))
+    default_as_of = meta.get("default_as_of")
+    if default_as_of is not None and not isinstance(default_as_of, date):
+        raise MisconfiguredError(f"{path}: meta.default_as_of {default_as_of!r} must be a date like 2018-01-01.")
+    return SourceDeclaration(
+        name=name,
+        tables=tuple(tables),
+        default_as_of=default_as_of,
+        max_source_lag_days=int(meta.get("max_source_lag_days", 1)),
+        not_point_in_time=tuple(meta.get("not_point_in_time", ())),
+        absent_entities=tuple(
+            entity.stem.removeprefix("input_") for entity in entities if ABSENT_ENTITY in entity.read_text()
+        ),
+    )
+
+
+def _without_jinja(text: str, environment: Mapping[str, str]) -> str:
+    """Fill in the `env_var()` calls, the only Jinja that a sources file may hold."""
+
+    def value(match: re.Match[str]) -> str:
+        return environment.get(match["name"]) or match["default"] or ""
+
+    return re.sub(
+        r"\{\{\s*env_var\(\s*['\"](?P<name>\w+)['\"]\s*(?:,\s*['\"](?P<default>[^'\"]*)['\"]\s*)?\)\s*\}\}", value, text
+    )

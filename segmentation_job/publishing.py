@@ -1,0 +1,229 @@
+"""The published file: complete, verified, immutable, swapped in atomically."""
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from segmentation_job.errors import SegmentationError, WarehouseLockedError
+from segmentation_job.run_log import read_run_log
+
+# Readable by every DuckDB client from 1.0 on.
+STORAGE_VERSION = "v1.0.0"
+INTERNAL_MARTS = frozenset({"profiled_dates"})
+FILE_PATTERN = re.compile(r"segments_(?P<as_of>\d{4}-\d{2}-\d{2})_\d{8}T\d{12}Z\.duckdb")
+
+# Never qualified by catalog: clients name the catalog after the file that the link points to.
+DAILY_VIEW = """
+create view customer_segments_daily as
+select
+    runs.as_of_date,
+    history.lens,
+    history.customer_id,
+    history.segment_id,
+    history.segment_name
+from (select distinct as_of_date, lens from segmentation_runs) as runs
+inner join customer_segment_history as history
+    on runs.lens = history.lens
+    and history.valid_from <= runs.as_of_date
+    and (history.valid_to is null or history.valid_to > runs.as_of_date)
+where history.segment_id is not null
+"""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A published file: the latest as-of date in it, and the rows of each table."""
+
+    path: Path
+    as_of: date
+    row_counts: dict[str, int]
+
+
+def publish(
+    warehouse_path: Path, published_dir: Path, serving_link: Path, run_log_path: Path, *, kept_nights: int, now: datetime
+) -> Publication:
+    """Write the marts into a new file, verify it, and let the links point to it.
+
+    kept_nights: the newest file of so many as-of dates stays. now: names the file. Sweeps what a killed publisher left
+    behind. Readers of the old file keep it until they reopen the link.
+    """
+    published_dir.mkdir(parents=True, exist_ok=True)
+    sweep_leftovers(published_dir)
+    unfinished = published_dir / ".unfinished.duckdb"
+    as_of, row_counts = _write(warehouse_path, unfinished, run_log_path)
+    _sync(unfinished)
+    _verify(unfinished, row_counts)
+    path = published_dir / f"segments_{as_of}_{now.astimezone(UTC):%Y%m%dT%H%M%S%f}Z.duckdb"
+    os.replace(unfinished, path)
+    _sync(published_dir)
+    point_link(published_dir / "current.duckdb", path)
+    point_link(serving_link, path)
+    _remove_old_nights(published_dir, kept_nights, path)
+    return Publication(path, as_of, row_counts)
+
+
+def point_link(link: Path, target: Path) -> None:
+    """Let a symbolic link point to a file, in one step: a reader meets the old target or the new, never none."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = link.with_name(f".{link.name}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    unfinished.symlink_to(os.path.relpath(target, link.parent))
+    os.replace(unfinished, link)
+    _sync(link.parent)
+
+
+def sweep_leftovers(published_dir: Path) -> list[Path]:
+    """Remove what a publisher that was killed left behind; return it."""
+    leftovers = [path for path in published_dir.glob(".*") if "unfinished" in path.name]
+    # Beside a finished file no log may lie: it would make the file unopenable.
+    leftovers += list(published_dir.glob("segments_*.wal"))
+    for path in leftovers:
+        path.unlink()
+    return leftovers
+
+
+def served_file(link: Path) -> Path | None:
+    """Return the file that a link points to, None where there is none."""
+    return link.resolve() if link.exists() else None
+
+
+def export_segments(link: Path, target: Path) -> int:
+    """Write the current segments of the served file as CSV or Parquet, by the target's ending; return the rows."""
+    options = {".csv": "(format csv, header)", ".parquet": "(format parquet)"}.get(target.suffix.lower())
+    if options is None:
+        raise SegmentationError(f"{target}: the ending must be .csv or .parquet.")
+    if not link.exists():
+        raise SegmentationError(f"{link} does not exist: nothing is published yet. Run `make run` first.")
+    if not target.parent.is_dir():
+        raise SegmentationError(f"{target.parent} is no folder: create it first.")
+    unfinished = target.with_name(f".{target.name}.unfinished")
+    with duckdb.connect(str(link), read_only=True) as connection:
+        quoted = str(unfinished).replace("'", "''")
+        connection.execute(
+            f"copy (select * from customer_segments order by lens, customer_id) to '{quoted}' {options}"
+        )
+        rows = connection.execute("select count(*) from customer_segments").fetchall()[0][0]
+    os.replace(unfinished, target)
+    return int(rows)
+
+
+def _write(warehouse_path: Path, target: Path, run_log_path: Path) -> tuple[date, dict[str, int]]:
+    row_counts = {}
+    with duckdb.connect() as connection:
+        try:
+            connection.execute(f"attach '{_quoted(warehouse_path)}' as private_warehouse (read_only)")
+        except duckdb.IOException as error:
+            if "lock" in str(error).lower():
+                raise WarehouseLockedError(f"{warehouse_path} is open in another process: {error}") from error
+            raise
+        connection.execute(f"attach '{_quoted(target)}' as publication (storage_version '{STORAGE_VERSION}')")
+        connection.execute("begin transaction")
+        marts = connection.execute(
+            "select table_name from duckdb_tables() where database_name = 'private_warehouse'"
+            " and schema_name = 'marts' order by table_name"
+        ).fetchall()
+        for (table,) in marts:
+            if table in INTERNAL_MARTS or table.endswith("__dbt_tmp"):
+                continue
+            # In one order, so that two files of the same rows are alike.
+            connection.execute(
+                f"create table publication.{table} as select * from private_warehouse.marts.{table} order by all"
+            )
+        connection.register("run_log_rows", _run_log_rows(run_log_path))
+        connection.execute("create table publication.run_log as select * from run_log_rows order by started_at")
+        connection.execute("use publication")
+        connection.execute(DAILY_VIEW)
+        connection.execute("use memory")
+        connection.execute("commit")
+        tables = connection.execute(
+            "select table_name from duckdb_tables() where database_name = 'publication' order by table_name"
+        ).fetchall()
+        for (table,) in tables:
+            row_counts[table] = connection.execute(f"select count(*) from publication.{table}").fetchall()[0][0]
+        as_of = connection.execute("select max(as_of_date) from publication.customer_segments").fetchall()[0][0]
+        if as_of is None:
+            raise SegmentationError("The marts hold no current segments: nothing is published.")
+        connection.execute("checkpoint publication")
+        connection.execute("detach publication")
+    return as_of, row_counts
+
+
+def _run_log_rows(run_log_path: Path) -> pa.Table:
+    schema = pa.schema(
+        [
+            ("run_id", pa.string()),
+            ("as_of_date", pa.date32()),
+            ("step", pa.string()),
+            ("attempt", pa.int32()),
+            ("started_at", pa.timestamp("us")),
+            ("ended_at", pa.timestamp("us")),
+            ("outcome", pa.string()),
+            ("details", pa.string()),
+        ]
+    )
+    rows = [
+        {
+            "run_id": entry.run_id,
+            "as_of_date": entry.as_of,
+            "step": entry.step,
+            "attempt": entry.attempt,
+            "started_at": entry.started_at,
+            "ended_at": entry.ended_at,
+            "outcome": entry.outcome,
+            "details": json.dumps(entry.details, sort_keys=True) if entry.details else None,
+        }
+        for entry in read_run_log(run_log_path)
+    ]
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _verify(path: Path, row_counts: dict[str, int]) -> None:
+    """Open the file as a reader would; raise SegmentationError where it is not what was written."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        for table, expected in row_counts.items():
+            found = connection.execute(f"select count(*) from {table}").fetchall()[0][0]
+            if found != expected:
+                raise SegmentationError(f"{path}: {table} holds {found} rows, {expected} were written.")
+        doubled = connection.execute(
+            "select count(*) - count(distinct (lens, customer_id)) from customer_segments"
+        ).fetchall()[0][0]
+        daily = connection.execute(
+            "select count(*) from customer_segments_daily"
+            " where as_of_date = (select max(as_of_date) from customer_segments)"
+        ).fetchall()[0][0]
+        if doubled or daily != row_counts["customer_segments"]:
+            raise SegmentationError(
+                f"{path}: {doubled} customers are labelled twice; the history gives {daily} labels for the current "
+                f"date, customer_segments {row_counts['customer_segments']}. The file is not served."
+            )
+
+
+def _remove_old_nights(published_dir: Path, kept_nights: int, current: Path) -> None:
+    """Keep the newest file of each of the last nights, and the current one whatever its date."""
+    newest: dict[str, Path] = {}
+    for path in sorted(published_dir.glob("segments_*.duckdb")):
+        match = FILE_PATTERN.fullmatch(path.name)
+        if match:
+            newest[match["as_of"]] = path
+    kept = {newest[as_of] for as_of in sorted(newest)[-kept_nights:]} | {current}
+    for path in published_dir.glob("segments_*.duckdb"):
+        if FILE_PATTERN.fullmatch(path.name) and path not in kept:
+            path.unlink()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")

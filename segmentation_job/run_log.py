@@ -1,0 +1,93 @@
+"""The log of runs: one JSON line when a step starts and one when it ends, so that a killed step shows as unended."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class LoggedStep:
+    """One attempt at one step. outcome: done, skipped, failed, or `unfinished` where it never ended."""
+
+    run_id: str
+    as_of: date
+    step: str
+    attempt: int
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str
+    details: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass
+class StepInProgress:
+    """What a step adds to its entry: details that only this log keeps, and how it ended."""
+
+    details: dict[str, object] = field(default_factory=dict)
+    outcome: str = "done"
+
+
+@contextmanager
+def logged_step(path: Path, as_of: date, step: str) -> Iterator[StepInProgress]:
+    """Log the start and the end of a step; a step that raises has failed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    attempt = 1 + sum(1 for entry in read_run_log(path) if entry.as_of == as_of and entry.step == step)
+    key = {"as_of": as_of.isoformat(), "step": step, "attempt": attempt}
+    _append(path, {**key, "event": "started", "at": _now()})
+    progress = StepInProgress()
+    try:
+        yield progress
+    except BaseException as error:
+        _append(path, {**key, "event": "ended", "at": _now(), "outcome": "failed", "details": {"error": type(error).__name__}})
+        raise
+    _append(path, {**key, "event": "ended", "at": _now(), "outcome": progress.outcome, "details": progress.details})
+
+
+def read_run_log(path: Path) -> list[LoggedStep]:
+    """Return the logged steps in the order of their start; a line cut off by a crash is passed over."""
+    if not path.exists():
+        return []
+    steps: dict[tuple[str, str, int], LoggedStep] = {}
+    for line in path.read_text().splitlines():
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        key = (event["as_of"], event["step"], event["attempt"])
+        at = datetime.fromisoformat(event["at"])
+        if event["event"] == "started":
+            as_of = date.fromisoformat(event["as_of"])
+            run_id = f"{event['as_of']}#{event['attempt']}"
+            steps[key] = LoggedStep(run_id, as_of, event["step"], event["attempt"], at, None, "unfinished")
+        elif key in steps:
+            begun = steps[key]
+            steps[key] = LoggedStep(
+                begun.run_id, begun.as_of, begun.step, begun.attempt, begun.started_at, at, event["outcome"],
+                event.get("details") or {},
+            )
+    return list(steps.values())
+
+
+def _append(path: Path, event: dict[str, object]) -> None:
+    line = json.dumps(event, sort_keys=True, default=str) + "\n"
+    with path.open("a") as file:
+        # After a crash the file may end in half a line: it must not swallow this one.
+        if file.tell() and not _ends_with_newline(path):
+            line = "\n" + line
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+def _now() -> str:
+    return datetime.now(UTC).replace(tzinfo=None).isoformat()

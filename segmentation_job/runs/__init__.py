@@ -1,0 +1,1 @@
+"""What a run for an as-of date does, step by step."""

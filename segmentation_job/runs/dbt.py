@@ -1,0 +1,74 @@
+"""dbt as a process of its own: inside this one it would keep the warehouse locked."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from segmentation_job.errors import SegmentationError
+from segmentation_job.settings import Settings
+
+LAYERS: dict[str, tuple[str, ...]] = {
+    "facts": ("path:models/input", "path:sources", "path:models/staging", "path:models/intermediate"),
+    "features": ("path:models/features",),
+    "marts": ("path:models/marts",),
+}
+"""What `segmentation build LAYER` selects; facts runs from the input contract to the facts."""
+
+
+def dbt_command(layer: str, settings: Settings, *, full_refresh: bool = False) -> list[str]:
+    """Return the dbt command line that builds a layer. Unit tests are for `make test`, not for every night."""
+    return [
+        str(Path(sys.executable).with_name("dbt")),
+        "build",
+        "--select",
+        *LAYERS[layer],
+        "--exclude-resource-type",
+        "unit_test",
+        *(["--full-refresh"] if full_refresh else []),
+        *dbt_places(settings),
+    ]
+
+
+def dbt_places(settings: Settings) -> list[str]:
+    """Return the options that say where dbt finds the project and where it writes."""
+    work = settings.source_data_dir / "dbt"
+    return [
+        "--project-dir",
+        str(settings.dbt_project_dir),
+        "--profiles-dir",
+        str(settings.dbt_project_dir),
+        "--target-path",
+        str(work / "target"),
+        "--log-path",
+        str(work / "logs"),
+    ]
+
+
+def dbt_environment(settings: Settings, facts_version: str, as_of_dates: Sequence[date] = ()) -> dict[str, str]:
+    """Return the environment that dbt reads its settings from."""
+    environment = {
+        **os.environ,
+        "SOURCE": settings.source,
+        "TARGET": settings.target,
+        "SEGMENTATION_DATA_DIR": str(settings.data_dir),
+        "SEGMENTATION_THREADS": str(settings.threads),
+        "SEGMENTATION_MEMORY_LIMIT": settings.memory_limit,
+        "SEGMENTATION_TIMEZONE": settings.timezone,
+        "SEGMENTATION_FACTS_VERSION": facts_version,
+        "DO_NOT_TRACK": "1",
+    }
+    if as_of_dates:
+        environment["SEGMENTATION_AS_OF_DATES"] = ",".join(day.isoformat() for day in as_of_dates)
+    return environment
+
+
+def run_dbt(command: Sequence[str], environment: dict[str, str]) -> None:
+    """Run dbt to its end; raise SegmentationError where it fails, after it has said why."""
+    finished = subprocess.run(command, env=environment, check=False)
+    if finished.returncode != 0:
+        raise SegmentationError(
+            f"dbt ended with {finished.returncode}; what failed stands above. What is promoted and served is unchanged."
+        )

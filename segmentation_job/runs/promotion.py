@@ -1,0 +1,263 @@
+"""Promotion: in one transaction the gated candidate of a date replaces what was promoted for it."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+
+from segmentation_job.errors import GateFailedError
+from segmentation_job.runs.calendar import RunPlan
+from segmentation_job.runs.history import splice_into_history
+from segmentation_job.runs.segmentation import MODEL_TABLES, features_hash, read_model, read_values
+from segmentation_job.segments.assignment import assign
+from segmentation_job.segments.lenses import Lens
+from segmentation_job.segments.model import Model
+from segmentation_job.warehouse.interface import Warehouse
+from segmentation_job.warehouse.tables import FEATURE_TABLES
+
+GATED_SUBJECTS = ("features", "labels")
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What a promotion put in place: the dates with features, and by lens the customers labelled."""
+
+    dates: tuple[date, ...]
+    customers: dict[str, int]
+
+
+def candidate_hash(warehouse: Warehouse, plan: RunPlan, subject: str) -> str:
+    """Return a hash of the candidate that a gate judges: the features of every planned date, or the labels."""
+    if subject == "features":
+        return ";".join(f"{day}={features_hash(warehouse, 'candidate', day)}" for day in plan.dates_to_compute)
+    return warehouse.content_hash("candidate.labels", {"as_of_date": plan.as_of})
+
+
+def record_verdict(warehouse: Warehouse, plan: RunPlan, subject: str, content: str, *, passed: bool) -> None:
+    """Store what a gate said of a candidate, in place of what it said before.
+
+    content: the candidate's hash as it was when it was judged.
+    """
+    with warehouse.transaction():
+        warehouse.rows("delete from pipeline.gate_verdicts where as_of_date = ? and subject = ?", (plan.as_of, subject))
+        warehouse.rows("insert into pipeline.gate_verdicts values (?, ?, ?, ?)", (plan.as_of, subject, content, passed))
+
+
+def promote_date(warehouse: Warehouse, plan: RunPlan, lenses: list[Lens]) -> Promotion:
+    """Promote the candidate of a date; raise GateFailedError where its gates have not passed just this candidate."""
+    for subject in GATED_SUBJECTS:
+        _require_verdict(warehouse, plan, subject)
+    with warehouse.transaction():
+        for day in plan.dates_to_compute:
+            _promote_features(warehouse, day, has_labels=day == plan.as_of)
+        _promote_models(warehouse, plan)
+        _register_segments(warehouse, plan.as_of)
+        for lens in lenses:
+            _promote_labels(warehouse, plan.as_of, lens)
+        _clear_run(warehouse, plan)
+        warehouse.rows("delete from pipeline.marts_state")
+    counted = warehouse.rows(
+        "select lens, count(*) from promoted.labels where as_of_date = ? group by lens order by lens", (plan.as_of,)
+    )
+    return Promotion(plan.dates_to_compute, {str(lens): int(count) for lens, count in counted})
+
+
+def labelled_dates(warehouse: Warehouse, lens: str) -> list[date]:
+    """Return the dates for which a lens has promoted labels, ascending."""
+    return [day for (day,) in warehouse.rows("select as_of_date from promoted.runs where lens = ? order by 1", (lens,))]
+
+
+def _require_verdict(warehouse: Warehouse, plan: RunPlan, subject: str) -> None:
+    found = warehouse.rows(
+        "select candidate_hash, passed from pipeline.gate_verdicts where as_of_date = ? and subject = ?",
+        (plan.as_of, subject),
+    )
+    if not found:
+        raise GateFailedError(
+            f"The {subject} of {plan.as_of} have not been gated: run `segmentation gate {subject} --as-of {plan.as_of}`."
+        )
+    content, passed = found[0]
+    if not passed:
+        raise GateFailedError(f"The gate on the {subject} of {plan.as_of} failed: nothing is promoted.")
+    if content != candidate_hash(warehouse, plan, subject):
+        raise GateFailedError(
+            f"The {subject} of {plan.as_of} changed after their gate: run "
+            f"`segmentation gate {subject} --as-of {plan.as_of}` again."
+        )
+
+
+def _promote_features(warehouse: Warehouse, day: date, *, has_labels: bool) -> None:
+    content = features_hash(warehouse, "candidate", day)
+    for table in (*FEATURE_TABLES, "feature_inputs"):
+        warehouse.move_rows(f"candidate.{table}", f"promoted.{table}", {"as_of_date": day})
+    kept = warehouse.rows("select has_labels from promoted.dates where as_of_date = ?", (day,))
+    warehouse.rows("delete from promoted.dates where as_of_date = ?", (day,))
+    warehouse.rows(
+        "insert into promoted.dates values (?, ?, ?)", (day, has_labels or bool(kept and kept[0][0]), content)
+    )
+
+
+def _promote_models(warehouse: Warehouse, plan: RunPlan) -> None:
+    """Models are immutable: a version that is there stays. The lineage points to those now in effect."""
+    columns = {
+        "models": "model_version, lens, lens_version, algorithm, k, fitted_as_of, parent_version, features_hash,"
+        " customers_fitted, parameters",
+        "model_candidates": "model_version, lens, fitted_as_of, algorithm, k, inertia, davies_bouldin, silhouette,"
+        " smallest_share, jaccard_stability, passed_gates, is_winner, reason",
+        "model_samples": "model_version, customer_id, cluster, encoded",
+        "model_segments": "model_version, cluster, segment_key, relation",
+    }
+    known = "select model_version from promoted.models"
+    new = f"select model_version from candidate.models where run_date = ? and model_version not in ({known})"
+    versions = [str(version) for (version,) in warehouse.rows(new, (plan.as_of,))]
+    for table, names in columns.items():
+        for version in versions:
+            warehouse.rows(
+                f"insert into promoted.{table} ({names}) select {names} from candidate.{table}"
+                " where run_date = ? and model_version = ?",
+                (plan.as_of, version),
+            )
+    fitted = warehouse.rows(
+        "select lens, fitted_as_of, model_version from candidate.models where run_date = ? order by lens, fitted_as_of",
+        (plan.as_of,),
+    )
+    for lens, refit_date, version in fitted:
+        warehouse.rows("delete from promoted.lineage where lens = ? and refit_date = ?", (lens, refit_date))
+        warehouse.rows("insert into promoted.lineage values (?, ?, ?)", (lens, refit_date, version))
+
+
+def _register_segments(warehouse: Warehouse, run_date: date) -> None:
+    """Give new segment keys their id.
+
+    A key that equals an earlier one (the same date's model, fitted anew) takes over its id and name; where both have
+    an id already, the younger id is superseded by the older.
+    """
+    equals = {
+        str(later): str(earlier)
+        for earlier, later in warehouse.rows(
+            "select earlier_key, later_key from candidate.segment_equivalents where run_date = ?", (run_date,)
+        )
+    }
+    new = warehouse.rows(
+        "select lens, segment_key from candidate.segments where run_date = ? order by lens, created_as_of, segment_key",
+        (run_date,),
+    )
+    for lens, key in new:
+        if warehouse.rows("select 1 from promoted.segments where segment_key = ?", (key,)):
+            continue
+        earlier = equals.get(key)
+        known = warehouse.rows(
+            "select segment_id, name from promoted.segments where segment_key = ?", (earlier,)
+        ) if earlier else []
+        if known:
+            segment_id, name = str(known[0][0]), str(known[0][1])
+        else:
+            segment_id, name = _next_segment_id(warehouse, lens), None
+        warehouse.rows(
+            "insert into promoted.segments select lens, segment_key, ?, ?, coalesce(?, name), description, rule,"
+            " rule_precision, rule_recall, recommended_action, birth_model_version, created_as_of, relation"
+            " from candidate.segments where run_date = ? and segment_key = ?",
+            (segment_id, earlier if known else None, name, run_date, key),
+        )
+    for later, earlier in sorted(equals.items()):
+        _supersede(warehouse, earlier, later)
+
+
+def _next_segment_id(warehouse: Warehouse, lens: str) -> str:
+    found = warehouse.rows("select count(distinct segment_id) from promoted.segments where lens = ?", (lens,))
+    return f"{lens}-{int(found[0][0]) + 1:02d}"
+
+
+def _supersede(warehouse: Warehouse, earlier_key: str, later_key: str) -> None:
+    """Let the younger of two ids of one segment resolve to the older, whatever either resolved to before."""
+    found = warehouse.rows(
+        "select distinct segments.lens, coalesce(superseded.superseded_by, segments.segment_id)"
+        " from promoted.segments as segments left join promoted.superseded_segments as superseded"
+        " on segments.segment_id = superseded.segment_id where segments.segment_key in (?, ?)",
+        (earlier_key, later_key),
+    )
+    ids = sorted((str(segment_id) for _, segment_id in found), key=lambda text: int(text.rpartition("-")[2]))
+    if len(ids) < 2:
+        return
+    lens, (older, younger) = str(found[0][0]), ids
+    warehouse.rows(
+        "update promoted.superseded_segments set superseded_by = ? where superseded_by = ?", (older, younger)
+    )
+    warehouse.rows("insert into promoted.superseded_segments values (?, ?, ?)", (lens, younger, older))
+
+
+def _promote_labels(warehouse: Warehouse, as_of: date, lens: Lens) -> None:
+    key = {"as_of_date": as_of, "lens": lens.name}
+    for table in ("labels", "runs", "run_inputs"):
+        warehouse.move_rows(f"candidate.{table}", f"promoted.{table}", key)
+    others = [day for day in labelled_dates(warehouse, lens.name) if day != as_of]
+    previous_date = max((day for day in others if day < as_of), default=None)
+    next_date = min((day for day in others if day > as_of), default=None)
+    model = _model_in_effect(warehouse, as_of, lens.name)
+
+    previous_model = None if previous_date is None else _model_in_effect(warehouse, previous_date, lens.name)
+    under_previous = (
+        None
+        if previous_model is None or previous_model.version == model.version
+        else _keys_under(warehouse, previous_model, as_of, lens)
+    )
+    warehouse.rows("drop table if exists day_labels")
+    if under_previous is None:
+        warehouse.rows(
+            "create temporary table day_labels as select customer_id, segment_key, segment_key as under_previous_model"
+            " from promoted.labels where as_of_date = ? and lens = ?",
+            (as_of, lens.name),
+        )
+    else:
+        _fill_temporary(warehouse, "under_previous_model", under_previous)
+        warehouse.rows(
+            "create temporary table day_labels as select labels.customer_id, labels.segment_key,"
+            " under_previous_model.segment_key as under_previous_model from promoted.labels as labels"
+            " inner join under_previous_model on labels.customer_id = under_previous_model.customer_id"
+            " where labels.as_of_date = ? and labels.lens = ?",
+            (as_of, lens.name),
+        )
+    warehouse.rows("drop table if exists next_under_this_model")
+    if next_date is None:
+        warehouse.rows("create temporary table next_under_this_model (customer_id varchar, segment_key varchar)")
+    elif _model_in_effect(warehouse, next_date, lens.name).version == model.version:
+        warehouse.rows(
+            "create temporary table next_under_this_model as select customer_id, segment_key from promoted.labels"
+            " where as_of_date = ? and lens = ?",
+            (next_date, lens.name),
+        )
+    else:
+        _fill_temporary(warehouse, "next_under_this_model", _keys_under(warehouse, model, next_date, lens))
+    splice_into_history(warehouse, lens.name, as_of, previous_date, next_date)
+    for table in ("day_labels", "next_under_this_model", "under_previous_model"):
+        warehouse.rows(f"drop table if exists {table}")
+
+
+def _model_in_effect(warehouse: Warehouse, as_of: date, lens: str) -> Model:
+    found = warehouse.rows("select model_version from promoted.runs where as_of_date = ? and lens = ?", (as_of, lens))
+    return read_model(warehouse, str(found[0][0]))
+
+
+def _keys_under(warehouse: Warehouse, model: Model, as_of: date, lens: Lens) -> pa.Table:
+    """The segment that another model gives the customers of a date."""
+    ids, values = read_values(warehouse, "promoted", as_of, lens)
+    keys = pa.array(model.segment_keys, pa.string()).take(pa.array(assign(model, values).cluster, pa.int64()))
+    return pa.table({"customer_id": pa.array(ids, pa.string()), "segment_key": keys})
+
+
+def _fill_temporary(warehouse: Warehouse, table: str, rows: pa.Table) -> None:
+    warehouse.rows(f"create or replace temporary table {table} (customer_id varchar, segment_key varchar)")
+    warehouse.append(table, rows)
+
+
+def _clear_run(warehouse: Warehouse, plan: RunPlan) -> None:
+    """Take away the candidates that no other run under way needs."""
+    warehouse.rows("delete from pipeline.plans where run_date = ?", (plan.as_of,))
+    for table in (*FEATURE_TABLES, "feature_inputs"):
+        warehouse.rows(
+            f"delete from candidate.{table} where as_of_date not in (select as_of_date from pipeline.plans)"
+        )
+    for table in ("labels", "runs", "run_inputs"):
+        warehouse.rows(f"delete from candidate.{table} where as_of_date = ?", (plan.as_of,))
+    for table in MODEL_TABLES:
+        warehouse.rows(f"delete from candidate.{table} where run_date = ?", (plan.as_of,))

@@ -1,0 +1,55 @@
+"""Versions of the logic that lies in files: what a recorded run rests on beside its data."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from segmentation_job.segments.lenses import Lens, parse_lens
+from segmentation_job.settings import Settings
+
+
+@dataclass(frozen=True)
+class LogicVersions:
+    """facts: from the landing to the facts. features: these and the features. marts: what BI reads."""
+
+    facts: str
+    features: str
+    marts: str
+
+
+def read_logic_versions(settings: Settings) -> LogicVersions:
+    """Hash the SQL of each layer; comments and white space do not count, settings that SQL reads do."""
+    project = settings.dbt_project_dir
+    shared = [*sorted((project / "macros").rglob("*.sql")), project / "dbt_project.yml"]
+    facts_files = [
+        *shared,
+        *sorted(settings.source_dir.glob("*.sql")),
+        *sorted((project / "models" / "input").glob("*.yml")),
+        *sorted((project / "models" / "staging").glob("*.sql")),
+        *sorted((project / "models" / "intermediate").glob("*.sql")),
+    ]
+    facts = _version(facts_files, settings.timezone)
+    features = _version(sorted((project / "models" / "features").glob("*.sql")), facts)
+    marts = _version([*shared, *sorted((project / "models" / "marts").glob("*.sql"))], "")
+    return LogicVersions(facts=facts, features=features, marts=marts)
+
+
+def read_lenses(settings: Settings) -> list[Lens]:
+    """Read every lens of the lenses folder, by name; raise LensError naming file, key and remedy."""
+    return [parse_lens(path.read_text(), str(path)) for path in sorted(settings.lenses_dir.glob("*.y*ml"))]
+
+
+def _version(files: Iterable[Path], prefix: str) -> str:
+    digest = hashlib.sha256(prefix.encode())
+    for path in files:
+        digest.update(path.name.encode())
+        digest.update(_without_layout(path.read_text()).encode())
+    return digest.hexdigest()[:16]
+
+
+def _without_layout(text: str) -> str:
+    text = re.sub(r"\{#.*?#\}", " ", text, flags=re.DOTALL)
+    text = re.sub(r"(?m)(^|\s)(--(?!\s*depends_on)|#).*$", " ", text)
+    return " ".join(text.split())

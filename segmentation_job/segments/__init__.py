@@ -1,0 +1,1 @@
+"""Segments as pure functions on arrays: no engine, no clock, no files."""

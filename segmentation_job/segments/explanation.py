@@ -1,0 +1,309 @@
+"""Segments in a marketer's words: names, descriptions, rules, recommended actions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.tree import DecisionTreeClassifier
+
+from segmentation_job.segments.algorithms import IntArray
+from segmentation_job.segments.encoding import FloatArray
+from segmentation_job.segments.lenses import Lens, LensFeature
+
+# In standard deviations of all customers: where a difference deserves a word, and where it deserves "far".
+TRAIT_DIFFERENCE = 0.4
+FAR_DIFFERENCE = 1.0
+NAME_TRAITS = 2
+DESCRIBED_TRAITS = 3
+RULE_DEPTH = 3
+
+_NUMERALS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_COMPARATIVES = {
+    "count": ("", "more", "fewer"),
+    "days": ("a ", "longer", "shorter"),
+    "amount": ("a ", "higher", "lower"),
+    "share": ("a ", "higher", "lower"),
+    "number": ("a ", "higher", "lower"),
+}
+
+
+@dataclass(frozen=True)
+class Trait:
+    """A feature in which a segment differs from all customers.
+
+    column: "table.column" · direction: "high" or "low" · difference: of the means, in standard deviations.
+    """
+
+    column: str
+    direction: str
+    difference: float
+
+
+@dataclass(frozen=True)
+class SegmentText:
+    """What a person reads about a segment; its traits, the strongest first."""
+
+    name: str
+    description: str
+    traits: tuple[Trait, ...]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of thumb for belonging to a segment.
+
+    precision: share of the customers meeting it who belong · recall: share of the segment who meet it; both
+    of the text as printed, where a missing value meets no condition, as in SQL. Without members, or with
+    everyone a member, there is no rule: the text is empty and both are 0.
+    """
+
+    text: str
+    precision: float
+    recall: float
+
+
+def name_segments(
+    X: FloatArray,
+    clusters: IntArray,
+    lens: Lens,
+    taken: Mapping[str, str],
+    segment_keys: Sequence[str],
+    values: FloatArray,
+) -> list[SegmentText]:
+    """A text for each cluster; a name never repeats another of the lens's, past or present.
+
+    X: (n, d) encoded, in the lens's feature order · clusters: (n,) in 0..k−1 · taken: segment_key → name of
+    every segment that ever had one; a cluster that continues one keeps that name · segment_keys: (k,) by
+    cluster · values: (n, d) raw, NaN where missing, for the figures in the description. A new name says the
+    strongest differences, one of a family; where it is taken a further one; at last a numeral.
+    """
+    used = {name.casefold() for name in taken.values()}
+    texts = []
+    for cluster, key in enumerate(segment_keys):
+        members = clusters == cluster
+        traits = _traits(X, members, lens)
+        if key in taken:
+            name = taken[key]
+        else:
+            name = next(name for name in _possible_names(traits, lens) if name.casefold() not in used)
+            used.add(name.casefold())
+        texts.append(SegmentText(name, _description(traits, lens, values, members), tuple(traits)))
+    return texts
+
+
+def recommended_action(traits: Sequence[Trait], lens: Lens) -> str:
+    """The lens's first action all of whose conditions are among the traits, else its default."""
+    present = {(trait.column, trait.direction) for trait in traits}
+    for action in lens.actions:
+        if all((condition.column, condition.direction) in present for condition in action.when):
+            return action.action
+    return lens.default_action
+
+
+def shallow_rule(values: FloatArray, clusters: IntArray, cluster: int, lens: Lens) -> Rule:
+    """At most three conditions on raw features that find a segment's customers best (highest F1).
+
+    values: (n, d) raw, in the lens's feature order, NaN where missing; a sample will do · clusters: (n,).
+    The conditions are a path in a decision tree of depth 3.
+    """
+    members = clusters == cluster
+    if members.all() or not members.any():
+        return Rule("", 0.0, 0.0)
+    known = ~np.isnan(values)
+    filled = np.where(known, values, [_median(column) for column in values.T])
+    rules = []
+    # Balanced weights look for recall of a small segment, plain ones for precision: F1 decides.
+    for class_weight in (None, "balanced"):
+        tree = DecisionTreeClassifier(max_depth=RULE_DEPTH, class_weight=class_weight, random_state=lens.seed)
+        tree.fit(filled, members)
+        for path in _paths(tree):
+            conditions = _simplified(path, values, lens)
+            rules.append((conditions, _rule(conditions, values, members, lens)))
+    _, best = min(rules, key=lambda pair: (-_f1(pair[1]), len(pair[0]), pair[1].text))
+    return best
+
+
+@dataclass(frozen=True)
+class _Condition:
+    """A raw feature above (or at most) a threshold as printed."""
+
+    index: int
+    above: bool
+    threshold: float
+
+    def holds(self, values: FloatArray) -> NDArray[np.bool_]:
+        column = values[:, self.index]
+        held: NDArray[np.bool_] = column > self.threshold if self.above else column <= self.threshold
+        return held
+
+
+def _traits(X: FloatArray, members: NDArray[np.bool_], lens: Lens) -> list[Trait]:
+    if not members.any():
+        return []
+    differences = (X[members].mean(axis=0) - X.mean(axis=0)).round(6)
+    traits = [
+        Trait(feature.name, "high" if difference > 0 else "low", float(difference))
+        for feature, difference in zip(lens.features, differences, strict=True)
+        if abs(difference) >= TRAIT_DIFFERENCE
+    ]
+    return sorted(traits, key=lambda trait: -abs(trait.difference))
+
+
+def _possible_names(traits: Sequence[Trait], lens: Lens) -> Iterator[str]:
+    said = _one_per_family(_sayable(traits, lens), lens)
+    names = [_name(said[:count], lens) for count in range(min(NAME_TRAITS, len(said)), len(said) + 1)]
+    yield from names
+    yield from (f"{names[0]}, group {numeral}" for numeral in _NUMERALS)
+    number = len(_NUMERALS) + 2
+    while True:
+        yield f"{names[0]}, group {number}"
+        number += 1
+
+
+def _name(traits: Sequence[Trait], lens: Lens) -> str:
+    order = {feature.name: index for index, feature in enumerate(lens.features)}
+    spoken = sorted(traits, key=lambda trait: order[trait.column])
+    with_noun = [trait for trait in spoken if _words(trait, lens)[1]]
+    head = with_noun[-1] if with_noun else None
+    adjectives = [_words(trait, lens)[0] for trait in spoken if trait is not head]
+    if not spoken:
+        adjectives = ["typical"]
+    name = " ".join([*adjectives, _words(head, lens)[1] if head else lens.noun])
+    return name[0].upper() + name[1:]
+
+
+def _words(trait: Trait, lens: Lens) -> tuple[str, str]:
+    feature = _feature(trait.column, lens)
+    if trait.direction == "high":
+        return feature.high, feature.high_noun
+    return feature.low, feature.low_noun
+
+
+def _sayable(traits: Iterable[Trait], lens: Lens) -> list[Trait]:
+    return [trait for trait in traits if _words(trait, lens)[0]]
+
+
+def _one_per_family(traits: Iterable[Trait], lens: Lens) -> list[Trait]:
+    strongest: dict[str, Trait] = {}
+    words: set[str] = set()
+    for trait in traits:
+        word = _words(trait, lens)[0]
+        if word not in words or not word:
+            strongest.setdefault(_feature(trait.column, lens).family, trait)
+            words.add(word)
+    return list(strongest.values())
+
+
+def _feature(column: str, lens: Lens) -> LensFeature:
+    return next(feature for feature in lens.features if feature.name == column)
+
+
+def _description(traits: Sequence[Trait], lens: Lens, values: FloatArray, members: NDArray[np.bool_]) -> str:
+    if not members.any():
+        return f"No {lens.noun} belong here at present."
+    if not traits:
+        return f"These {lens.noun} are close to the average of all customers in everything."
+    # What the name says comes first into the description, or a reader looks for it in vain.
+    named = _one_per_family(_sayable(traits, lens), lens)[:NAME_TRAITS]
+    others = [trait for trait in traits if trait not in named]
+    chosen = _one_per_family([*named, *others], lens)[:DESCRIBED_TRAITS]
+    described = [trait for trait in traits if trait in chosen]
+    phrases = [_phrase(trait, lens, values, members) for trait in described]
+    listed = phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
+    return f"These {lens.noun} stand out by {listed}."
+
+
+def _phrase(trait: Trait, lens: Lens, values: FloatArray, members: NDArray[np.bool_]) -> str:
+    feature = _feature(trait.column, lens)
+    column = values[:, lens.features.index(feature)]
+    article, more, less = _COMPARATIVES[feature.unit]
+    far = "far " if abs(trait.difference) >= FAR_DIFFERENCE else ""
+    comparative = more if trait.direction == "high" else less
+    return f"{article}{far}{comparative} {feature.label}{_figures(trait, feature, column, members)}"
+
+
+def _figures(trait: Trait, feature: LensFeature, column: FloatArray, members: NDArray[np.bool_]) -> str:
+    theirs, everyone = column[members & ~np.isnan(column)], column[~np.isnan(column)]
+    if len(theirs) == 0:
+        return ""
+    # Medians of rare events are all 0 and would seem to deny the difference; then the means tell it.
+    for word, statistic in (("typically", np.median), ("on average", np.mean)):
+        own, general = float(statistic(theirs)), float(statistic(everyone))
+        shown, compared = _figure(own, feature.unit), _figure(general, feature.unit)
+        if shown != compared and (own > general) == (trait.direction == "high"):
+            return f" ({word} {shown}, all customers {compared})"
+    return ""
+
+
+def _figure(value: float, unit: str) -> str:
+    if unit in ("amount", "number"):
+        return f"{round(value, 2) + 0.0:.2f}"
+    if unit == "share":
+        return f"{_plain(100 * value)}%"
+    if unit == "days":
+        return f"{_plain(value)} {'day' if _plain(value) == '1' else 'days'}"
+    return _plain(value)
+
+
+def _plain(value: float) -> str:
+    return f"{round(value, 1) + 0.0:.1f}".removesuffix(".0")
+
+
+def _as_printed(threshold: float, feature: LensFeature, column: FloatArray) -> float:
+    known = column[~np.isnan(column)]
+    if feature.unit in ("count", "days") and bool((known == np.floor(known)).all()):
+        return float(math.floor(threshold))
+    return round(threshold, {"amount": 2, "share": 3, "number": 2}.get(feature.unit, 1)) + 0.0
+
+
+def _paths(tree: DecisionTreeClassifier) -> list[list[tuple[int, bool, float]]]:
+    nodes = tree.tree_
+    paths: list[list[tuple[int, bool, float]]] = []
+    pending: list[tuple[int, list[tuple[int, bool, float]]]] = [(0, [])]
+    while pending:
+        node, path = pending.pop()
+        if path:
+            paths.append(path)
+        if nodes.children_left[node] != nodes.children_right[node]:
+            split = (int(nodes.feature[node]), float(nodes.threshold[node]))
+            pending.append((int(nodes.children_left[node]), [*path, (split[0], False, split[1])]))
+            pending.append((int(nodes.children_right[node]), [*path, (split[0], True, split[1])]))
+    return paths
+
+
+def _simplified(path: list[tuple[int, bool, float]], values: FloatArray, lens: Lens) -> list[_Condition]:
+    tightest: dict[tuple[int, bool], float] = {}
+    for index, above, threshold in path:
+        printed = _as_printed(threshold, lens.features[index], values[:, index])
+        narrower = max if above else min
+        tightest[index, above] = narrower(tightest.get((index, above), printed), printed)
+    return [_Condition(index, above, threshold) for (index, above), threshold in tightest.items()]
+
+
+def _rule(
+    conditions: Sequence[_Condition], values: FloatArray, members: NDArray[np.bool_], lens: Lens
+) -> Rule:
+    met = np.logical_and.reduce([condition.holds(values) for condition in conditions])
+    both = int((met & members).sum())
+    text = " and ".join(_said(condition, lens.features[condition.index]) for condition in conditions)
+    return Rule(text, round(both / max(int(met.sum()), 1), 6), round(both / int(members.sum()), 6))
+
+
+def _said(condition: _Condition, feature: LensFeature) -> str:
+    if feature.unit == "count" and not condition.above and condition.threshold == 0:
+        return f"no {feature.label}"
+    return f"{feature.label} {'>' if condition.above else '≤'} {_figure(condition.threshold, feature.unit)}"
+
+
+def _median(column: FloatArray) -> float:
+    known = column[~np.isnan(column)]
+    return float(np.median(known)) if len(known) else 0.0
+
+
+def _f1(rule: Rule) -> float:
+    total = rule.precision + rule.recall
+    return 2 * rule.precision * rule.recall / total if total else 0.0

@@ -1,0 +1,57 @@
+"""Fitting a model of a given algorithm and number of segments."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+
+from segmentation_job.segments.algorithms import ALGORITHMS, nearest, squared_distances
+from segmentation_job.segments.encoding import FloatArray, encode, fit_encoding, quantise
+from segmentation_job.segments.identity import NEW, segment_key
+from segmentation_job.segments.lenses import Lens
+from segmentation_job.segments.model import Model
+
+OUTLIER_PERCENTILE = 99.5
+
+
+def fit_model(
+    values: FloatArray,
+    lens: Lens,
+    algorithm: str,
+    k: int,
+    fitted_as_of: date,
+    parent_version: str | None = None,
+) -> Model:
+    """Fit k clusters with the named algorithm; every segment is new until identities are carried over.
+
+    values: (n, d) raw, in the lens's feature order, NaN where missing, customers sorted by id.
+    """
+    encoding = fit_encoding(values, lens)
+    X = encode(values, encoding)
+    centroids = ALGORITHMS[algorithm]().fit(X, k, lens.seed)
+    cost = squared_distances(X, centroids)
+    clusters = nearest(cost)
+    outlier_cost = [
+        float(np.percentile(cost[clusters == cluster, cluster], OUTLIER_PERCENTILE))
+        if (clusters == cluster).any()
+        else 0.0
+        for cluster in range(k)
+    ]
+    model = Model(
+        lens_name=lens.name,
+        lens_version=lens.version,
+        algorithm=algorithm,
+        k=k,
+        fitted_as_of=fitted_as_of,
+        parent_version=parent_version,
+        encoding=encoding,
+        centroids=tuple(tuple(centroid) for centroid in centroids.tolist()),
+        segment_keys=tuple(f"unborn-{cluster}" for cluster in range(k)),
+        relations=(NEW,) * k,
+        outlier_cost=tuple(quantise(np.array(outlier_cost)).tolist()),
+    )
+    return replace(
+        model, segment_keys=tuple(segment_key(lens.name, model.version, cluster) for cluster in range(k))
+    )

@@ -1,0 +1,258 @@
+"""A lens: one way to look at customers, declared in YAML."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import PurePath
+from typing import Any, NoReturn
+
+import yaml
+
+from segmentation_job.segments.errors import LensError
+
+ENCODINGS = ("log", "as_is")
+ALGORITHM_NAMES = ("kmeans",)
+DIRECTIONS = ("high", "low")
+# How a figure of the feature is written and compared: 38.20 · 14 · 21 days · 35% · 0.42
+UNITS = ("amount", "count", "days", "share", "number")
+
+_LENS_KEYS = {
+    "name", "title", "noun", "objective", "k_min", "k_max", "smallest_share", "algorithms", "seed",
+    "features", "actions", "default_action",
+}  # fmt: skip
+_FEATURE_KEYS = {"column", "encoding", "family", "high", "low", "high_noun", "low_noun", "label", "unit"}
+_OPTIONAL_FEATURE_KEYS = {"high_noun", "low_noun"}
+_WORD_KEYS = ("high", "low", "high_noun", "low_noun")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the lens is for, in the words of the business."""
+
+    description: str
+
+
+@dataclass(frozen=True)
+class LensFeature:
+    """One feature of a lens.
+
+    table, column: where it lies · encoding: one of ENCODINGS · family: features of one family say much the
+    same, so a name uses one of them · high, low: the adjective for customers far above or below the rest,
+    empty where a name should not say it · high_noun, low_noun: the same as a noun ("deal seekers"), empty
+    where none sounds right · label: in plain words · unit: one of UNITS.
+    """
+
+    table: str
+    column: str
+    encoding: str
+    family: str
+    high: str
+    low: str
+    label: str
+    unit: str
+    high_noun: str = ""
+    low_noun: str = ""
+
+    @property
+    def name(self) -> str:
+        """The feature as the file writes it, "table.column"."""
+        return f"{self.table}.{self.column}"
+
+
+@dataclass(frozen=True)
+class ActionCondition:
+    """A trait that a segment must have: the feature "table.column" high or low."""
+
+    column: str
+    direction: str
+
+
+@dataclass(frozen=True)
+class LensAction:
+    """What to do with a segment that has every one of the traits."""
+
+    when: tuple[ActionCondition, ...]
+    action: str
+
+
+@dataclass(frozen=True)
+class Lens:
+    """One way to look at customers.
+
+    k_min, k_max: how many segments may compete, both included · smallest_share: the smallest useful segment,
+    0 to 1 of the customers · seed: of everything random · noun: what the customers are called in a name.
+    The order of the features is the order in which their adjectives are spoken.
+    """
+
+    name: str
+    title: str
+    objective: Objective
+    features: tuple[LensFeature, ...]
+    k_min: int
+    k_max: int
+    smallest_share: float
+    algorithms: tuple[str, ...]
+    seed: int
+    noun: str
+    actions: tuple[LensAction, ...]
+    default_action: str
+
+    @property
+    def version(self) -> str:
+        """Twelve hex digits of the content: the same for the same lens, however its file is laid out."""
+        content = json.dumps(asdict(self), sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+    def columns_by_table(self) -> dict[str, list[str]]:
+        """The columns to read from each feature table, in the lens's order."""
+        columns: dict[str, list[str]] = {}
+        for feature in self.features:
+            columns.setdefault(feature.table, []).append(feature.column)
+        return columns
+
+
+def parse_lens(text: str, origin: str) -> Lens:
+    """The lens that a YAML text declares.
+
+    text: the file's content · origin: the file's path, for messages and because its stem must be the name.
+    Raises LensError naming file, key and remedy.
+    """
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise LensError(f"{origin}: not readable as YAML: {error}; mend the line it names") from error
+    return _Reader(origin).lens(content)
+
+
+class _Reader:
+    """Reads one lens file and complains in its name."""
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+
+    def lens(self, content: object) -> Lens:
+        given = self.mapping(content, "the file", _LENS_KEYS, optional=set())
+        name = self.text(given["name"], "name")
+        stem = PurePath(self.origin).stem
+        if name != stem:
+            self.fail("name", f"is {name!r} but the file is {stem!r}", f"rename the file to {name}.yaml")
+        features = tuple(
+            self.feature(item, f"features[{index}]")
+            for index, item in enumerate(self.items(given["features"], "features"))
+        )
+        self.no_repeats([feature.name for feature in features], "features", "feature")
+        k_min = self.whole(given["k_min"], "k_min", at_least=2)
+        k_max = self.whole(given["k_max"], "k_max", at_least=2)
+        if k_max < k_min:
+            self.fail("k_max", f"{k_max} is below k_min {k_min}", "make k_max at least k_min")
+        algorithms = tuple(
+            self.one_of(item, f"algorithms[{index}]", ALGORITHM_NAMES)
+            for index, item in enumerate(self.items(given["algorithms"], "algorithms"))
+        )
+        self.no_repeats(list(algorithms), "algorithms", "algorithm")
+        objective = self.mapping(given["objective"], "objective", {"description"}, optional=set())
+        return Lens(
+            name=name,
+            title=self.text(given["title"], "title"),
+            objective=Objective(self.text(objective["description"], "objective.description")),
+            features=features,
+            k_min=k_min,
+            k_max=k_max,
+            smallest_share=self.smallest_share(given["smallest_share"], k_min),
+            algorithms=algorithms,
+            seed=self.whole(given["seed"], "seed", at_least=0),
+            noun=self.text(given["noun"], "noun"),
+            actions=tuple(
+                self.action(item, f"actions[{index}]", features)
+                for index, item in enumerate(self.items(given["actions"], "actions", may_be_empty=True))
+            ),
+            default_action=self.text(given["default_action"], "default_action"),
+        )
+
+    def feature(self, item: object, key: str) -> LensFeature:
+        given = self.mapping(item, key, _FEATURE_KEYS, optional=_OPTIONAL_FEATURE_KEYS)
+        qualified = self.text(given["column"], f"{key}.column")
+        table, _, column = qualified.partition(".")
+        if not table or not column or "." in column:
+            self.fail(f"{key}.column", f"{qualified!r} is not table.column", "name both, as in orders.amount")
+        return LensFeature(
+            table=table,
+            column=column,
+            encoding=self.one_of(given["encoding"], f"{key}.encoding", ENCODINGS),
+            unit=self.one_of(given["unit"], f"{key}.unit", UNITS),
+            **{name: self.text(given[name], f"{key}.{name}") for name in ("family", "label")},
+            **{name: self.word(given.get(name, ""), f"{key}.{name}") for name in _WORD_KEYS},
+        )
+
+    def action(self, item: object, key: str, features: tuple[LensFeature, ...]) -> LensAction:
+        given = self.mapping(item, key, {"when", "action"}, optional=set())
+        when = given["when"] if isinstance(given["when"], list) else [given["when"]]
+        names = [feature.name for feature in features]
+        conditions = []
+        for index, entry in enumerate(self.items(when, f"{key}.when")):
+            where = f"{key}.when[{index}]"
+            condition = self.mapping(entry, where, {"column", "is"}, optional=set())
+            column = self.one_of(condition["column"], f"{where}.column", names)
+            direction = self.one_of(condition["is"], f"{where}.is", DIRECTIONS)
+            conditions.append(ActionCondition(column, direction))
+        return LensAction(tuple(conditions), self.text(given["action"], f"{key}.action"))
+
+    def smallest_share(self, value: object, k_min: int) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+            self.fail("smallest_share", f"{value!r} is not between 0 and 1", "write 0.02 for 2 in 100")
+        if value * k_min > 1:
+            self.fail(
+                "smallest_share",
+                f"{k_min} segments (k_min) of at least {value:g} each are more than all customers",
+                f"lower smallest_share to {1 / k_min:.3g} or less, or lower k_min",
+            )
+        return float(value)
+
+    def mapping(self, value: object, key: str, known: set[str], optional: set[str]) -> Mapping[str, Any]:
+        if not isinstance(value, dict):
+            self.fail(key, f"is not a mapping but {value!r}", f"give it the keys {', '.join(sorted(known))}")
+        prefix = "" if key == "the file" else f"{key}."
+        for name in value:
+            if name not in known:
+                self.fail(f"{prefix}{name}", "is unknown", f"use one of {', '.join(sorted(known))}")
+        for name in sorted(known - optional - value.keys()):
+            self.fail(f"{prefix}{name}", "is missing", "add it")
+        return value
+
+    def items(self, value: object, key: str, may_be_empty: bool = False) -> list[Any]:
+        if not isinstance(value, list) or (not value and not may_be_empty):
+            self.fail(key, f"is not a list with entries but {value!r}", "give at least one entry")
+        return value
+
+    def text(self, value: object, key: str) -> str:
+        if not isinstance(value, str) or not value.strip():
+            self.fail(key, f"is not a text but {value!r}", "write a text; quote it where YAML reads a number")
+        return value.strip()
+
+    def word(self, value: object, key: str) -> str:
+        if value == "":
+            return ""
+        return self.text(value, key)
+
+    def whole(self, value: object, key: str, at_least: int) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+            self.fail(
+                key, f"{value!r} is not a whole number of at least {at_least}", f"write {at_least} or more"
+            )
+        return value
+
+    def one_of(self, value: object, key: str, choices: list[str] | tuple[str, ...]) -> str:
+        if not isinstance(value, str) or value not in choices:
+            self.fail(key, f"{value!r} is unknown", f"use one of {', '.join(choices)}")
+        return value
+
+    def no_repeats(self, names: list[str], key: str, what: str) -> None:
+        for name in names:
+            if names.count(name) > 1:
+                self.fail(key, f"{what} {name!r} appears {names.count(name)} times", "keep one of them")
+
+    def fail(self, key: str, wrong: str, remedy: str) -> NoReturn:
+        raise LensError(f"{self.origin}: {key} {wrong}; {remedy}")

@@ -1,0 +1,108 @@
+"""A model: what was learned at one date, as plain data addressed by the hash of its content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from segmentation_job.segments.algorithms import squared_distances
+from segmentation_job.segments.encoding import Encoding, FeatureEncoding, FloatArray, encode
+
+
+@dataclass(frozen=True)
+class Model:
+    """An immutable segmentation model.
+
+    lens_name, lens_version: the lens it was fitted for · fitted_as_of: everything it knows happened before ·
+    parent_version: the model it follows, None for the first · centroids: k × d, encoded units ·
+    segment_keys, relations ("kept" or "new"): by cluster · outlier_cost: by cluster, the squared distance
+    that one in two hundred of its fitting customers exceed. Raises ValueError where lengths disagree with k.
+    """
+
+    lens_name: str
+    lens_version: str
+    algorithm: str
+    k: int
+    fitted_as_of: date
+    parent_version: str | None
+    encoding: Encoding
+    centroids: tuple[tuple[float, ...], ...]
+    segment_keys: tuple[str, ...]
+    relations: tuple[str, ...]
+    outlier_cost: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("centroids", "segment_keys", "relations", "outlier_cost"):
+            if len(getattr(self, name)) != self.k:
+                found = len(getattr(self, name))
+                raise ValueError(
+                    f"model of {self.lens_name}: {name} has {found} entries for {self.k} clusters"
+                )
+        if len(set(self.segment_keys)) != self.k:
+            raise ValueError(f"model of {self.lens_name}: two clusters share a segment key")
+
+    @property
+    def version(self) -> str:
+        """Sixteen hex digits of what was learned, when and after which model.
+
+        Segment keys and relations stay out: the key of a segment born here is made from this version.
+        """
+        return hashlib.sha256(_json(self._learned()).encode()).hexdigest()[:16]
+
+    def cost(self, values: FloatArray) -> FloatArray:
+        """The squared distance of each customer to each cluster.
+
+        values: (n, d) raw, in the lens's feature order, NaN where missing. Returns (n, k).
+        """
+        return squared_distances(encode(values, self.encoding), np.array(self.centroids))
+
+    def to_json(self) -> str:
+        """The whole model as JSON with sorted keys; `from_json` gives an equal one back."""
+        identity = {"segment_keys": self.segment_keys, "relations": self.relations, "version": self.version}
+        return _json({**self._learned(), **identity})
+
+    @classmethod
+    def from_json(cls, text: str) -> Model:
+        """The model that `to_json` wrote. Raises ValueError where the content and its version disagree."""
+        content: dict[str, Any] = json.loads(text)
+        model = cls(
+            lens_name=content["lens_name"],
+            lens_version=content["lens_version"],
+            algorithm=content["algorithm"],
+            k=content["k"],
+            fitted_as_of=date.fromisoformat(content["fitted_as_of"]),
+            parent_version=content["parent_version"],
+            encoding=Encoding(tuple(FeatureEncoding(**feature) for feature in content["encoding"])),
+            centroids=tuple(tuple(centroid) for centroid in content["centroids"]),
+            segment_keys=tuple(content["segment_keys"]),
+            relations=tuple(content["relations"]),
+            outlier_cost=tuple(content["outlier_cost"]),
+        )
+        if model.version != content["version"]:
+            raise ValueError(
+                f"model {content['version']} of lens {model.lens_name} was changed after it was stored: "
+                f"its content hashes to {model.version}; restore the stored row"
+            )
+        return model
+
+    def _learned(self) -> dict[str, Any]:
+        return {
+            "lens_name": self.lens_name,
+            "lens_version": self.lens_version,
+            "algorithm": self.algorithm,
+            "k": self.k,
+            "fitted_as_of": self.fitted_as_of.isoformat(),
+            "parent_version": self.parent_version,
+            "encoding": [asdict(feature) for feature in self.encoding.features],
+            "centroids": self.centroids,
+            "outlier_cost": self.outlier_cost,
+        }
+
+
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, allow_nan=False, separators=(",", ":"))

@@ -1,0 +1,132 @@
+"""The settings of a deployment, read once from the environment at the edge."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from segmentation_job.errors import MisconfiguredError
+
+PROJECT_DIR: Final = Path(__file__).resolve().parent.parent
+TARGETS: Final = ("duckdb",)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run needs to know about its deployment.
+
+    source: name of the source, a folder of `dbt_project/sources`. target: the warehouse engine. data_dir: where
+    all data lies. threads: of the warehouse engine. memory_limit: of the warehouse engine, as DuckDB writes it.
+    timezone: business time zone (IANA name). sample_size: customers a model is fitted on. batch_size: customers
+    scored at a time. kept_nights: published nights that stay on disk. max_source_lag_days: days that the newest
+    source row may lie before the as-of date; None leaves it to the source's declaration.
+    """
+
+    source: str
+    target: str
+    project_dir: Path
+    data_dir: Path
+    lenses_dir: Path
+    threads: int
+    memory_limit: str
+    timezone: str
+    sample_size: int
+    batch_size: int
+    kept_nights: int
+    max_source_lag_days: int | None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], project_dir: Path = PROJECT_DIR) -> "Settings":
+        """Read the settings from environment variables; raise MisconfiguredError naming the one that is wrong."""
+
+        def positive(name: str, default: int) -> int:
+            text = environment.get(name) or str(default)
+            if not text.isdigit() or int(text) == 0:
+                raise MisconfiguredError(f"{name}={text!r} must be a whole number above zero.")
+            return int(text)
+
+        source = environment.get("SOURCE") or "complete_journey"
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", source):
+            raise MisconfiguredError(f"SOURCE={source!r} must be lower-case letters, digits and underscores.")
+        if not (project_dir / "dbt_project" / "sources" / source).is_dir():
+            known = sorted(path.name for path in (project_dir / "dbt_project" / "sources").iterdir() if path.is_dir())
+            raise MisconfiguredError(
+                f"SOURCE={source!r} has no folder dbt_project/sources/{source}. There are: {', '.join(known)}."
+            )
+        target = environment.get("TARGET") or "duckdb"
+        if target not in TARGETS:
+            raise MisconfiguredError(f"TARGET={target!r} is no warehouse engine. There are: {', '.join(TARGETS)}.")
+        timezone = environment.get("SEGMENTATION_TIMEZONE") or "UTC"
+        try:
+            ZoneInfo(timezone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise MisconfiguredError(f"SEGMENTATION_TIMEZONE={timezone!r} is no IANA time zone.") from error
+        memory_limit = environment.get("SEGMENTATION_MEMORY_LIMIT") or "4GB"
+        if not re.fullmatch(r"\d+(\.\d+)?\s*(MB|GB|MiB|GiB)", memory_limit):
+            raise MisconfiguredError(f"SEGMENTATION_MEMORY_LIMIT={memory_limit!r} must look like 4GB or 500MB.")
+        lag = environment.get("SEGMENTATION_MAX_SOURCE_LAG_DAYS") or ""
+        if lag and not lag.isdigit():
+            raise MisconfiguredError(f"SEGMENTATION_MAX_SOURCE_LAG_DAYS={lag!r} must be a number of days.")
+        data_dir = Path(environment.get("SEGMENTATION_DATA_DIR") or project_dir / "data")
+        lenses_dir = Path(environment.get("SEGMENTATION_LENSES_DIR") or Path(__file__).parent / "lenses")
+        return cls(
+            source=source,
+            target=target,
+            project_dir=project_dir,
+            data_dir=data_dir.absolute(),
+            lenses_dir=lenses_dir.absolute(),
+            threads=positive("SEGMENTATION_THREADS", 2),
+            memory_limit=memory_limit,
+            timezone=timezone,
+            sample_size=positive("SEGMENTATION_SAMPLE_SIZE", 100_000),
+            batch_size=positive("SEGMENTATION_BATCH_SIZE", 250_000),
+            kept_nights=positive("SEGMENTATION_KEPT_NIGHTS", 5),
+            max_source_lag_days=int(lag) if lag else None,
+        )
+
+    @property
+    def source_dir(self) -> Path:
+        """Mapping models and declaration of the source."""
+        return self.project_dir / "dbt_project" / "sources" / self.source
+
+    @property
+    def source_data_dir(self) -> Path:
+        """Everything that is kept for the source."""
+        return self.data_dir / self.source
+
+    @property
+    def landing_dir(self) -> Path:
+        """Files as the source delivered them."""
+        return self.source_data_dir / "landing"
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The private warehouse of the source."""
+        return self.source_data_dir / "warehouse.duckdb"
+
+    @property
+    def published_dir(self) -> Path:
+        """The published files of the source, one per night."""
+        return self.source_data_dir / "published"
+
+    @property
+    def serving_link(self) -> Path:
+        """What BI opens: a link to the published file of the last run of any source."""
+        return self.data_dir / "serving" / "segments.duckdb"
+
+    @property
+    def run_log_path(self) -> Path:
+        """One JSON line per start and end of a step."""
+        return self.source_data_dir / "run_log.jsonl"
+
+    @property
+    def dbt_project_dir(self) -> Path:
+        """The dbt project."""
+        return self.project_dir / "dbt_project"
+
+    @property
+    def expectations_dir(self) -> Path:
+        """The Great Expectations suites."""
+        return self.project_dir / "expectations"

@@ -1,0 +1,174 @@
+"""The warehouse on one machine: a DuckDB file that one process writes at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import duckdb
+import pyarrow as pa
+
+from segmentation_job.errors import MisconfiguredError, WarehouseLockedError
+from segmentation_job.warehouse.interface import Row
+from segmentation_job.warehouse.tables import TABLES
+
+
+class DuckDBWarehouse:
+    """A DuckDB file, opened for writing, with the pipeline's own tables in place.
+
+    Raises WarehouseLockedError, with DuckDB's words (they name the holder's pid), where another process has it open.
+    """
+
+    def __init__(self, path: Path, *, threads: int, memory_limit: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._connection = duckdb.connect(
+                str(path), config={"threads": threads, "memory_limit": memory_limit}
+            )
+        except duckdb.IOException as error:
+            if "lock" in str(error).lower():
+                raise WarehouseLockedError(
+                    f"{path} is open in another process: {error}\n"
+                    "Wait for the run that holds it, or end that process; a dead process holds no lock."
+                ) from error
+            raise
+        self._connection.execute("set TimeZone = 'UTC'")
+        for statement in TABLES:
+            self._connection.execute(statement)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        return self._connection.execute(sql, list(parameters)).fetchall()
+
+    def arrow(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
+        return self._connection.sql(sql, params=list(parameters)).to_arrow_table()
+
+    def batches(self, sql: str, parameters: Sequence[object], batch_size: int) -> Iterator[pa.RecordBatch]:
+        # A cursor of its own: the caller writes through this connection while it reads the batches.
+        cursor = self._connection.cursor()
+        try:
+            yield from cursor.sql(sql, params=list(parameters)).to_arrow_reader(batch_size)
+        finally:
+            cursor.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self._connection.execute("begin transaction")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("rollback")
+            raise
+        self._connection.execute("commit")
+
+    def has_table(self, table: str) -> bool:
+        schema, name = table.split(".")
+        found = self.rows(
+            "select 1 from information_schema.tables where table_schema = ? and table_name = ?", (schema, name)
+        )
+        return bool(found)
+
+    def columns(self, table: str) -> dict[str, str]:
+        schema, name = table.split(".")
+        found = self.rows(
+            "select column_name, data_type from information_schema.columns"
+            " where table_schema = ? and table_name = ? order by ordinal_position",
+            (schema, name),
+        )
+        return {str(column): str(kind) for column, kind in found}
+
+    def append(self, table: str, rows: pa.Table) -> None:
+        self._connection.register("rows_to_append", rows)
+        try:
+            self._connection.execute(f"insert into {table} by name select * from rows_to_append")
+        finally:
+            self._connection.unregister("rows_to_append")
+
+    def replace(self, table: str, rows: pa.Table, key: Mapping[str, object]) -> None:
+        self._delete(table, key)
+        self.append(table, rows)
+
+    def move_rows(self, origin: str, destination: str, key: Mapping[str, object]) -> None:
+        origin_columns = self.columns(origin)
+        if not self.has_table(destination):
+            self._connection.execute(f"create table {destination} as select * from {origin} where 1 = 0")
+        destination_columns = self.columns(destination)
+        for column, kind in origin_columns.items():
+            if column not in destination_columns:
+                self._connection.execute(f'alter table {destination} add column "{column}" {kind}')
+            elif destination_columns[column] != kind:
+                raise MisconfiguredError(
+                    f"{origin}.{column} is {kind}, but {destination}.{column} is {destination_columns[column]}: a "
+                    "column's type cannot change under rows that are kept. Give the column a new name."
+                )
+        self._delete(destination, key)
+        names = ", ".join(f'"{column}"' for column in origin_columns)
+        condition, values = _condition(key)
+        self._connection.execute(
+            f"insert into {destination} by name select {names} from {origin} where {condition} order by {names}", values
+        )
+
+    def content_hash(self, table: str, key: Mapping[str, object]) -> str:
+        # Doubles count in millionths, as they are rounded by contract: engines write them differently as text.
+        texts = [
+            f'coalesce(cast(cast(round("{column}" * 1000000) as decimal(38, 0)) as varchar), \'~\')'
+            if kind == "DOUBLE"
+            else f"coalesce(cast(\"{column}\" as varchar), '~')"
+            for column, kind in sorted(self.columns(table).items())
+        ]
+        condition, values = _condition(key)
+        found = self.rows(
+            f"select count(*), coalesce(sum(cast(cast('0x' || substr(md5(concat_ws('|', {', '.join(texts)})), 1, 15)"
+            f" as bigint) as decimal(38, 0))), 0) from {table} where {condition}",
+            values,
+        )
+        return f"{found[0][0]}:{found[0][1]}"
+
+    def feature_sql(self, schema: str, columns_by_table: Mapping[str, Sequence[str]]) -> str:
+        for table, columns in columns_by_table.items():
+            existing = self.columns(f"{schema}.{table}")
+            for column in columns:
+                if column not in existing:
+                    raise MisconfiguredError(
+                        f"A lens asks for {table}.{column}, which does not exist. {table} has: {', '.join(existing)}."
+                    )
+        tables = list(columns_by_table)
+        expressions = ", ".join(
+            f'cast({table}."{column}" as double) as "{table}.{column}"'
+            for table, columns in columns_by_table.items()
+            for column in columns
+        )
+        joins = " ".join(
+            f"inner join {schema}.{table} on {table}.as_of_date = {tables[0]}.as_of_date"
+            f" and {table}.customer_id = {tables[0]}.customer_id"
+            for table in tables[1:]
+        )
+        return (
+            f"select {tables[0]}.customer_id, {expressions} from {schema}.{tables[0]} {joins}"
+            f" where {tables[0]}.as_of_date = ? order by {tables[0]}.customer_id"
+        )
+
+    def sampled_customers(self, schema: str, as_of: date, sample_size: int) -> list[str]:
+        found = self.rows(
+            f"select customer_id from {schema}.purchase_features where as_of_date = ?"
+            " order by md5(customer_id), customer_id limit ?",
+            (as_of, sample_size),
+        )
+        return sorted(str(customer_id) for (customer_id,) in found)
+
+    def _delete(self, table: str, key: Mapping[str, object]) -> None:
+        condition, values = _condition(key)
+        self._connection.execute(f"delete from {table} where {condition}", values)
+
+
+def _condition(key: Mapping[str, object]) -> tuple[str, list[object]]:
+    return " and ".join(f'"{column}" = ?' for column in key) or "1 = 1", list(key.values())

@@ -1,0 +1,73 @@
+"""What a run asks of a warehouse engine. Only the engines behind it know which one they are."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import date
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import pyarrow as pa
+
+Row = tuple[Any, ...]
+
+
+class Warehouse(Protocol):
+    """An open warehouse. Table names are `schema.table`; values travel as parameters, never in the SQL text."""
+
+    def __enter__(self) -> Self:
+        """Return the open warehouse."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        ...
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Return the rows of a query, or of a statement, as tuples."""
+        ...
+
+    def arrow(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
+        """Return the rows of a query as an Arrow table."""
+        ...
+
+    def batches(self, sql: str, parameters: Sequence[object], batch_size: int) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a query in batches of at most `batch_size` rows."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All statements inside take effect together, or none does."""
+        ...
+
+    def has_table(self, table: str) -> bool:
+        """Say whether the table exists."""
+        ...
+
+    def columns(self, table: str) -> dict[str, str]:
+        """Return the columns of a table with their types, in their order."""
+        ...
+
+    def append(self, table: str, rows: pa.Table) -> None:
+        """Append rows to a table, columns matched by name."""
+        ...
+
+    def replace(self, table: str, rows: pa.Table, key: Mapping[str, object]) -> None:
+        """Replace the rows of a table that have the key's values, by rows whose columns match by name."""
+        ...
+
+    def move_rows(self, origin: str, destination: str, key: Mapping[str, object]) -> None:
+        """Replace the destination's rows with the key's values by the origin's; the destination gains new columns."""
+        ...
+
+    def content_hash(self, table: str, key: Mapping[str, object]) -> str:
+        """Return a hash of the rows with the key's values: equal content, equal hash, on every engine."""
+        ...
+
+    def feature_sql(self, schema: str, columns_by_table: Mapping[str, Sequence[str]]) -> str:
+        """Return the query for (customer_id, features as doubles in the given order) of one as-of date parameter."""
+        ...
+
+    def sampled_customers(self, schema: str, as_of: date, sample_size: int) -> list[str]:
+        """Return the ids, sorted, of the customers whose hashed id is smallest; the same on every engine."""
+        ...

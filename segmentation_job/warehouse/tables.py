@@ -1,0 +1,202 @@
+"""The tables that the job itself keeps in the warehouse; dbt keeps the others.
+
+`candidate` holds what a run computed and no gate has let through, `promoted` what later dates and BI may read,
+`pipeline` the state of the runs themselves.
+"""
+
+from typing import Final
+
+FEATURE_TABLES: Final = (
+    "demographic_features",
+    "financial_features",
+    "purchase_features",
+    "engagement_features",
+)
+"""Promoted together with `feature_inputs`, which says what they rest on."""
+
+_LABELS = """(
+    as_of_date date not null,
+    lens varchar not null,
+    customer_id varchar not null,
+    model_version varchar not null,
+    cluster integer not null,
+    segment_key varchar not null,
+    confidence double not null,
+    is_outlier boolean not null,
+    distance double not null
+)"""
+
+_MODELS = """(
+    {run_date}
+    model_version varchar not null,
+    lens varchar not null,
+    lens_version varchar not null,
+    algorithm varchar not null,
+    k integer not null,
+    fitted_as_of date not null,
+    parent_version varchar,
+    features_hash varchar not null,
+    customers_fitted bigint not null,
+    parameters varchar not null
+)"""
+
+_MODEL_CANDIDATES = """(
+    {run_date}
+    model_version varchar not null,
+    lens varchar not null,
+    fitted_as_of date not null,
+    algorithm varchar not null,
+    k integer not null,
+    inertia double,
+    davies_bouldin double,
+    silhouette double,
+    smallest_share double,
+    jaccard_stability double,
+    passed_gates boolean not null,
+    is_winner boolean not null,
+    reason varchar not null
+)"""
+
+_MODEL_SAMPLES = """(
+    {run_date}
+    model_version varchar not null,
+    customer_id varchar not null,
+    cluster integer not null,
+    encoded double[] not null
+)"""
+
+_MODEL_SEGMENTS = """(
+    {run_date}
+    model_version varchar not null,
+    cluster integer not null,
+    segment_key varchar not null,
+    relation varchar not null
+)"""
+
+_SEGMENTS = """(
+    {run_date}
+    lens varchar not null,
+    segment_key varchar not null,
+    {segment_id}
+    continues_segment_key varchar,
+    name varchar not null,
+    description varchar not null,
+    rule varchar not null,
+    rule_precision double not null,
+    rule_recall double not null,
+    recommended_action varchar not null,
+    birth_model_version varchar not null,
+    created_as_of date not null,
+    relation varchar not null
+)"""
+
+_RUNS = """(
+    as_of_date date not null,
+    lens varchar not null,
+    model_version varchar not null,
+    algorithm varchar not null,
+    k integer not null,
+    customers bigint not null,
+    mean_squared_distance double not null,
+    davies_bouldin double,
+    silhouette double,
+    jaccard_stability double,
+    smallest_share double not null,
+    outlier_share double not null,
+    imputed_share double not null,
+    choice_reason varchar not null,
+    lineage_start date not null
+)"""
+
+_RUN_INPUTS = """(
+    as_of_date date not null,
+    lens varchar not null,
+    input varchar not null,
+    content_hash varchar not null
+)"""
+
+_RUN_DATE = "run_date date not null,"
+
+
+def _create(table: str, columns: str) -> str:
+    return f"create table if not exists {table} {columns}"
+
+
+TABLES: Final = (
+    "create schema if not exists candidate",
+    "create schema if not exists promoted",
+    "create schema if not exists pipeline",
+    # The dates that a run computes features for, and where the lineage of its models starts.
+    _create("pipeline.plans", "(run_date date not null, lineage_start date not null, as_of_date date not null)"),
+    _create("pipeline.facts_state", "(landing_fingerprint varchar not null, facts_version varchar not null)"),
+    _create(
+        "pipeline.gate_results",
+        """(
+    run_id varchar not null,
+    as_of_date date not null,
+    subject varchar not null,
+    suite varchar not null,
+    batch_date date not null,
+    expectation varchar not null,
+    column_name varchar,
+    severity varchar not null,
+    outcome varchar not null,
+    unexpected_count bigint,
+    observed varchar,
+    first_keys varchar,
+    description varchar not null,
+    evaluated_at timestamp not null
+)""",
+    ),
+    # What exactly a gate let through: promotion takes nothing else.
+    _create(
+        "pipeline.gate_verdicts",
+        "(as_of_date date not null, subject varchar not null, candidate_hash varchar not null, passed boolean not null)",
+    ),
+    _create("pipeline.versions", "(part varchar not null, version varchar not null)"),
+    # Present while the marts hold what is promoted: publishing takes nothing else.
+    _create("pipeline.marts_state", "(marts_version varchar not null)"),
+    _create("pipeline.publications", "(as_of_date date not null, marts_version varchar not null, file varchar not null)"),
+    _create("candidate.labels", _LABELS),
+    _create("candidate.models", _MODELS.format(run_date=_RUN_DATE)),
+    _create("candidate.model_candidates", _MODEL_CANDIDATES.format(run_date=_RUN_DATE)),
+    _create("candidate.model_samples", _MODEL_SAMPLES.format(run_date=_RUN_DATE)),
+    _create("candidate.model_segments", _MODEL_SEGMENTS.format(run_date=_RUN_DATE)),
+    _create("candidate.segments", _SEGMENTS.format(run_date=_RUN_DATE, segment_id="")),
+    # Segments of a model that was fitted anew for the same date, and the segments of the old one they equal.
+    _create(
+        "candidate.segment_equivalents",
+        "(run_date date not null, lens varchar not null, earlier_key varchar not null, later_key varchar not null)",
+    ),
+    _create("candidate.runs", _RUNS),
+    _create("candidate.run_inputs", _RUN_INPUTS),
+    _create("promoted.dates", "(as_of_date date not null, has_labels boolean not null, content_hash varchar not null)"),
+    _create("promoted.labels", _LABELS),
+    _create(
+        "promoted.label_history",
+        """(
+    lens varchar not null,
+    customer_id varchar not null,
+    valid_from date not null,
+    valid_to date,
+    segment_key varchar,
+    change_cause varchar not null
+)""",
+    ),
+    _create("promoted.models", _MODELS.format(run_date="")),
+    _create("promoted.model_candidates", _MODEL_CANDIDATES.format(run_date="")),
+    _create("promoted.model_samples", _MODEL_SAMPLES.format(run_date="")),
+    _create("promoted.model_segments", _MODEL_SEGMENTS.format(run_date="")),
+    # Which model is in effect from which refit date on.
+    _create(
+        "promoted.lineage",
+        "(lens varchar not null, refit_date date not null, model_version varchar not null)",
+    ),
+    _create("promoted.segments", _SEGMENTS.format(run_date="", segment_id="segment_id varchar not null,")),
+    _create(
+        "promoted.superseded_segments",
+        "(lens varchar not null, segment_id varchar not null, superseded_by varchar not null)",
+    ),
+    _create("promoted.runs", _RUNS),
+    _create("promoted.run_inputs", _RUN_INPUTS),
+)
