@@ -82,6 +82,7 @@ segment_numbers as (
         labels.segment_id,
         labels.segment_name,
         exact_numbers.feature,
+        count(*) as known_customers,
         {{ ratio('sum(exact_numbers.exact_number)', 'count(*)') }} as segment_mean,
         percentile_cont(0.5) within group (order by exact_numbers.feature_number) as segment_median
     from labels
@@ -104,6 +105,7 @@ number_profiles as (
         segment_numbers.segment_id,
         segment_numbers.segment_name,
         segment_numbers.feature,
+        segment_numbers.known_customers,
         cast(null as string) as feature_value,
         segment_numbers.segment_mean,
         segment_numbers.segment_median,
@@ -222,6 +224,7 @@ shares as (
         segment_known.segment_name,
         frequent_values.feature,
         frequent_values.feature_value,
+        segment_known.known_customers,
         {{ ratio('coalesce(segment_values.customers, 0)', 'segment_known.known_customers') }} as segment_share,
         frequent_values.population_share
     from segment_known
@@ -245,6 +248,7 @@ share_profiles as (
         segment_id,
         segment_name,
         feature,
+        known_customers,
         feature_value,
         cast(null as double) as segment_mean,
         cast(null as double) as segment_median,
@@ -278,7 +282,8 @@ rounded as (
         {{ rounded('population_mean') }} as population_mean,
         {{ rounded('population_median') }} as population_median,
         {{ rounded('population_share') }} as population_share,
-        {{ rounded('standardised_difference') }} as standardised_difference
+        -- Of a handful of people nothing is said: it would be noise, and about persons.
+        case when known_customers >= 10 then {{ rounded('standardised_difference') }} end as standardised_difference
     from profiles
 ),
 

@@ -1,0 +1,350 @@
+"""For each expectation of each suite, the smallest damage that breaks it and no other."""
+# ruff: noqa: E501 (sentences and SQL read better unbroken)
+
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+
+from tests.unit.gate.gate_warehouse import NON_BUYER, ONE_DAY_SHOPPER, SHOPPER
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """Damage done by `statements` to a clean warehouse, and the one expectation that must notice.
+
+    A larger warehouse where the rule only begins at a certain size (`customer_count`).
+    """
+
+    suite: str
+    description: str
+    statements: tuple[str, ...]
+    customer_count: int = 60
+
+    @property
+    def id(self) -> str:
+        return f"{self.suite}: {self.description}"
+
+
+_DATE = "date '2018-01-01'"
+
+
+def _change(table: str, assignments: str, customer: str = SHOPPER) -> str:
+    return f"update {table} set {assignments} where customer_id = '{customer}'"
+
+
+def _copy(table: str, replacements: str, customer: str = NON_BUYER) -> str:
+    replaced = f" replace ({replacements})" if replacements else ""
+    return f"insert into {table} select *{replaced} from {table} where customer_id = '{customer}'"
+
+
+def _one_label(assignments: str) -> str:
+    return f"update candidate.labels set {assignments} where customer_id = '{SHOPPER}' and lens = 'overall'"
+
+
+def _keys(table: str) -> list[Corruption]:
+    candidate = f"candidate.{table}"
+    copies = (
+        f"insert into promoted.{table} select * exclude (i) replace (customer_id || '-' || i as customer_id)"
+        f" from promoted.{table} cross join range(3) as copies(i)"
+    )
+    return [
+        Corruption(table, description, statements)
+        for description, statements in {
+            "The table holds rows for the batch date": (f"delete from {candidate}",),
+            "as_of_date is never null": (_copy(candidate, "null as as_of_date"),),
+            "customer_id is never null": (_copy(candidate, "null as customer_id"),),
+            "A customer has one row per as-of date": (_copy(candidate, ""),),
+            "Every customer in scope has a row": (
+                f"delete from {candidate} where customer_id = '{NON_BUYER}'",
+            ),
+            "Every row is of a customer in scope": (_copy(candidate, "'ghost' as customer_id"),),
+            "Customers number between 98% and 200% of those at the previous promoted date": (copies,),
+        }.items()
+    ]
+
+
+def _never_null(table: str, columns: str, customer: str = NON_BUYER) -> list[Corruption]:
+    return [
+        Corruption(
+            table, f"{column} is never null", (_change(f"candidate.{table}", f"{column} = null", customer),)
+        )
+        for column in columns.split()
+    ]
+
+
+def _shifts(table: str, column: str, moderate: str, extreme: str) -> list[Corruption]:
+    promoted = f"promoted.{table}"
+    near = f"The distribution of {column} is near that of the previous promoted date (stability index up to 0.25)"
+    far = f"The distribution of {column} is not far from that of the previous promoted date (stability index up to 2)"
+    return [
+        Corruption(table, near, (f"update {promoted} set {column} = {moderate}",)),
+        Corruption(table, far, (f"update {promoted} set {column} = {extreme}",)),
+    ]
+
+
+def _one_row(table: str, damages: dict[str, str], customer: str = SHOPPER) -> list[Corruption]:
+    return [
+        Corruption(table, description, (_change(f"candidate.{table}", assignments, customer),))
+        for description, assignments in damages.items()
+    ]
+
+
+_DEMOGRAPHIC = [
+    *_keys("demographic_features"),
+    *_never_null("demographic_features", "has_demographics", SHOPPER),
+    *_one_row(
+        "demographic_features",
+        {
+            "age_years lies between 0 and 120": "age_years = 121",
+            "income_amount is not negative": "income_amount = -0.01",
+            "household_size lies between 1 and 100": "household_size = 0",
+            "What is unknown is null, not an empty text": "gender = ' '",
+        },
+    ),
+    *_one_row(
+        "demographic_features",
+        {"A customer with demographics has at least one of them": "has_demographics = true"},
+        NON_BUYER,
+    ),
+    *_shifts("demographic_features", "has_demographics", "customer_id < 'c030'", "false"),
+    *_shifts("demographic_features", "age_years", "age_years + 20", "200"),
+]
+
+_FINANCIAL = [
+    *_keys("financial_features"),
+    *_never_null(
+        "financial_features",
+        "spend_amount spend_amount_30d spend_amount_90d spend_amount_365d gross_amount discount_amount",
+    ),
+    *_one_row(
+        "financial_features",
+        {
+            "gross_amount is not negative": "gross_amount = -5, discount_amount = -5, discount_share = 1",
+            "Spend equals gross minus discount, to the cent": "discount_amount = 0.01",
+        },
+        NON_BUYER,
+    ),
+    *_one_row(
+        "financial_features",
+        {
+            "discount_share lies between 0 and 1": "discount_amount = -15, gross_amount = spend_amount - 15,"
+            " discount_share = -15 / cast(spend_amount - 15 as double)",
+            "spend_volatility is not negative": "spend_volatility = -0.1",
+            "spend_trend_90d lies between -1 and 1": "spend_trend_90d = 1.5",
+            "No number is infinite or NaN": "spend_volatility = 'nan'",
+            "Spend grows with the window: 0 ≤ 30 days ≤ 90 days ≤ 365 days ≤ lifetime": "spend_amount_30d ="
+            " spend_amount_90d + 0.01",
+            "discount_share is discount over gross": "discount_share = discount_share + 0.00001",
+            "discount_share is null exactly where nothing was bought": "discount_share = null",
+            "average_order_amount times orders is the spend, within half a cent per order": "average_order_amount"
+            " = average_order_amount - 0.01",
+            "Average and largest order are null exactly where there is no order": "average_order_amount = null",
+            "The largest order lies between the average order and the spend": "largest_order_amount ="
+            " spend_amount + 0.01",
+            "spend_volatility is known where there is recent spend, and only there": "spend_volatility = null",
+            "spend_trend_90d is -1 or null exactly where the last 90 days brought nothing": "spend_trend_90d"
+            " = null",
+        },
+    ),
+    Corruption(
+        "financial_features",
+        "Spend over all customers equals the net amount of all customer days before the date",
+        (
+            "update intermediate.int_customer_days set net_amount = net_amount + 0.01"
+            f" where customer_id = '{ONE_DAY_SHOPPER}'",
+        ),
+    ),
+    *_shifts("financial_features", "spend_amount_90d", "spend_amount_90d * 2", "1000000"),
+    *_shifts("financial_features", "discount_share", "discount_share * 2", "0.999"),
+]
+
+_PURCHASE = [
+    *_keys("purchase_features"),
+    *_never_null(
+        "purchase_features",
+        "order_count order_count_30d order_count_90d order_count_365d item_count line_count product_count"
+        " category_count order_day_count",
+    ),
+    *_one_row(
+        "purchase_features",
+        {
+            "No count is negative": "category_count = -1",
+            "Orders grow with the window: 0 ≤ 30 days ≤ 90 days ≤ 365 days ≤ lifetime": "order_count_30d ="
+            " order_count_90d + 1",
+            "order_count is at least order_day_count": "order_day_count = order_count + 1,"
+            " interpurchase_days_mean = cast(last_order_date - first_order_date as double) / order_count",
+            "item_count is at least line_count": "item_count = line_count - 1,"
+            " items_per_order = cast(line_count - 1 as double) / order_count",
+            "line_count is at least product_count": "product_count = line_count + 1",
+            "line_count is at least category_count": "category_count = line_count + 1",
+            "favourite_category_share lies between 0 and 1": "favourite_category_share = 1.01",
+            "private_label_share lies between 0 and 1": "private_label_share = -0.01",
+            "discounted_line_share lies between 0 and 1": "discounted_line_share = 1.01",
+            "weekend_order_share lies between 0 and 1": "weekend_order_share = 1.01",
+            "Distinct order days are at least a day apart on average": "first_order_date = last_order_date,"
+            " interpurchase_days_mean = 0",
+            "interpurchase_days_cv is not negative": "interpurchase_days_cv = -0.01",
+            "No number is infinite or NaN": "interpurchase_days_cv = 'nan'",
+            "Order dates, recency and weekend share are known exactly where there are orders": ""
+            "weekend_order_share = null",
+            "items_per_order is items over orders, null without orders": "items_per_order = items_per_order + 1",
+            "The favourite category and its share are known exactly where spend has a category": ""
+            "favourite_category = null",
+            "discounted_line_share is null exactly where there are no lines": "discounted_line_share = null",
+            "interpurchase_days_mean is the days from first to last order over the gaps between order days": ""
+            "interpurchase_days_mean = interpurchase_days_mean + 0.1",
+            "interpurchase_days_cv is null exactly under three order days": "interpurchase_days_cv = null",
+        },
+    ),
+    *_one_row(
+        "purchase_features",
+        {
+            "The last order lies at least a day back": f"last_order_date = {_DATE}, recency_days = 0",
+            "recency_days counts the days since last_order_date": "recency_days = recency_days + 1",
+            "The first order is not after the last": "first_order_date = last_order_date + 1",
+        },
+        ONE_DAY_SHOPPER,
+    ),
+    Corruption(
+        "purchase_features",
+        "No order lies further back than the history reaches",
+        (f"update intermediate.int_customer_days set order_date = {_DATE} - 1 where order_date < {_DATE}",),
+    ),
+    Corruption(
+        "purchase_features",
+        "Orders over all customers equal the orders of all customer days before the date",
+        (
+            "update intermediate.int_customer_days set order_count = order_count + 1"
+            f" where customer_id = '{ONE_DAY_SHOPPER}'",
+        ),
+    ),
+    *_shifts("purchase_features", "order_count_90d", "order_count_90d * 2", "1000"),
+    *_shifts("purchase_features", "items_per_order", "items_per_order * 1.4", "1000"),
+]
+
+# Customer 11 is contacted three times and responds twice.
+_RESPONDER = "c011"
+_ENGAGEMENT = [
+    *_keys("engagement_features"),
+    *_never_null(
+        "engagement_features",
+        "first_seen_date tenure_days active_day_count_90d active_window_share is_repeat_customer",
+    ),
+    *_one_row(
+        "engagement_features",
+        {
+            "first_seen_date is the day on which the facts first see the customer": "first_seen_date ="
+            " first_seen_date - 1, tenure_days = tenure_days + 1",
+            "tenure_days counts the days since first_seen_date": "tenure_days = tenure_days + 1",
+        },
+        NON_BUYER,
+    ),
+    Corruption(
+        "engagement_features",
+        "Nobody ordered before being first seen: tenure is at least recency",
+        (
+            _change(
+                "intermediate.int_customer_first_seen", f"first_seen_date = {_DATE} - 1", ONE_DAY_SHOPPER
+            ),
+            _change(
+                "candidate.engagement_features",
+                f"first_seen_date = {_DATE} - 1, tenure_days = 1",
+                ONE_DAY_SHOPPER,
+            ),
+        ),
+    ),
+    *_one_row(
+        "engagement_features",
+        {
+            "Active days of the last 90 days agree with the orders of the last 90 days": "active_day_count_90d"
+            " = active_day_count_90d + 50",
+            "active_window_share lies between 0 and 1": "active_window_share = 1.01",
+            "A repeat customer is one with at least two order days": "is_repeat_customer = false",
+        },
+    ),
+    *_one_row(
+        "engagement_features",
+        {
+            "No number is infinite or NaN": "campaign_response_rate = 'nan'",
+            "campaign_response_count is not negative": "campaign_response_count = -1,"
+            " campaign_response_rate = -1 / cast(campaign_contact_count as double)",
+            "campaign_contact_count is at least campaign_response_count": "campaign_response_count = 4,"
+            " campaign_response_rate = 4 / cast(campaign_contact_count as double)",
+            "campaign_response_rate is responses over contacts, null without contacts": "campaign_response_rate"
+            " = campaign_response_rate + 0.01",
+            "The last response lies at least a day back": "days_since_response = 0",
+            "days_since_response is null exactly where there is no response": "days_since_response = null",
+        },
+        _RESPONDER,
+    ),
+    *_shifts("engagement_features", "active_day_count_90d", "active_day_count_90d * 2", "89"),
+]
+
+_SEGMENTS = [
+    Corruption("customer_segments", description, statements)
+    for description, statements in {
+        "The table holds rows for the batch date": ("delete from candidate.labels",),
+        "as_of_date is never null": (_copy("candidate.labels", "null as as_of_date"),),
+        "lens is never null": (
+            "insert into candidate.labels select * replace (null as lens) from candidate.labels"
+            f" where customer_id = '{NON_BUYER}' and lens = 'overall'",
+        ),
+        "customer_id is never null": (_copy("candidate.labels", "null as customer_id"),),
+        "model_version is never null": (_one_label("model_version = null"),),
+        "cluster is never null": (_one_label("cluster = null"),),
+        "segment_key is never null": (_one_label("segment_key = null"),),
+        "confidence is never null": (_one_label("confidence = null"),),
+        "is_outlier is never null": (_one_label("is_outlier = null"),),
+        "distance is never null": (_one_label("distance = null"),),
+        "A customer has one label per as-of date and lens": (_copy("candidate.labels", ""),),
+        "Every customer in scope has a label in every lens": (
+            f"delete from candidate.labels where customer_id = '{SHOPPER}' and lens = 'overall'",
+        ),
+        "Every label is of a customer in scope": (
+            _copy("candidate.labels", "'ghost' as customer_id"),
+            _copy("candidate.purchase_features", "'ghost' as customer_id"),
+        ),
+        "Every label is of a customer who has features": (
+            f"delete from candidate.purchase_features where customer_id = '{SHOPPER}'",
+        ),
+        "confidence lies between 0 and 1": (_one_label("confidence = 1.01"),),
+        "distance is not negative": (_one_label("distance = -0.01"),),
+        "No number is infinite or NaN": (_one_label("distance = 'inf'"),),
+        "cluster is not negative": ("update candidate.labels set cluster = -1 where cluster = 0",),
+        "A lens has between 2 and 12 segments": (
+            "update candidate.labels set cluster = 0, segment_key = 'all' where lens = 'overall'",
+            "delete from promoted.labels",
+        ),
+        "A lens is labelled by one model": (_one_label("model_version = 'another'"),),
+        "A cluster is one segment": (_one_label("segment_key = 'another'"),),
+        "A segment is one cluster": (_one_label("cluster = 9"),),
+        "The labels of a lens number between 98% and 200% of those at the previous promoted date": (
+            "insert into promoted.labels select * exclude (i) replace (customer_id || '-' || i as customer_id)"
+            " from promoted.labels cross join range(3) as copies(i)",
+        ),
+        "Every lens of the previous promoted date is labelled": (
+            "insert into promoted.labels select * replace ('engagement' as lens) from promoted.labels",
+        ),
+        "Most customers are in the segment of the previous promoted date (at most a quarter moved)": (
+            "update promoted.labels set segment_key = 'elsewhere' where customer_id > 'c010' and lens = 'overall'",
+        ),
+    }.items()
+] + [
+    Corruption(
+        "customer_segments",
+        "No segment holds under 1% of the customers in scope, where there are at least 200",
+        (_one_label("cluster = 9, segment_key = 'lonely'"),),
+        customer_count=240,
+    )
+]
+
+
+def _packs() -> tuple[tuple[Corruption, ...], ...]:
+    """One corruption per feature suite at a time: a gate over the four suites costs seconds."""
+    by_suite = (_DEMOGRAPHIC, _FINANCIAL, _PURCHASE, _ENGAGEMENT)
+    together = zip_longest(*by_suite)
+    features = [tuple(corruption for corruption in pack if corruption) for pack in together]
+    return (*features, *((corruption,) for corruption in _SEGMENTS))
+
+
+CORRUPTIONS = tuple(chain(_DEMOGRAPHIC, _FINANCIAL, _PURCHASE, _ENGAGEMENT, _SEGMENTS))
+PACKS = _packs()

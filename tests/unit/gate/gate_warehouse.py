@@ -1,0 +1,320 @@
+"""A small warehouse whose features are computed from made-up orders, so that every accounting rule holds."""
+
+import math
+import random
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean, pstdev
+from typing import Any
+
+import duckdb
+
+AS_OF = date(2018, 1, 1)
+PREVIOUS = date(2017, 12, 1)
+HISTORY_START = date(2017, 1, 2)
+SHOPPER = "c001"
+ONE_DAY_SHOPPER = "c004"
+NON_BUYER = "c060"
+LENSES = ("overall", "purchase")
+
+_TYPES = {
+    "demographic_features": """as_of_date date, customer_id varchar, age_years integer, age_band varchar,
+        gender varchar, income_amount decimal(18, 2), income_band varchar, country varchar, region varchar,
+        city varchar, postal_code varchar, language varchar, ethnicity varchar, household_size integer,
+        marital_status varchar, education varchar, acquisition_channel varchar, has_demographics boolean""",
+    "financial_features": """as_of_date date, customer_id varchar, spend_amount decimal(18, 2),
+        spend_amount_30d decimal(18, 2), spend_amount_90d decimal(18, 2), spend_amount_365d decimal(18, 2),
+        gross_amount decimal(18, 2), discount_amount decimal(18, 2), discount_share double,
+        average_order_amount decimal(18, 2), largest_order_amount decimal(18, 2), spend_volatility double,
+        spend_trend_90d double""",
+    "purchase_features": """as_of_date date, customer_id varchar, order_count bigint, order_count_30d bigint,
+        order_count_90d bigint, order_count_365d bigint, item_count bigint, line_count bigint,
+        product_count bigint, category_count bigint, order_day_count bigint, first_order_date date,
+        last_order_date date, recency_days integer, items_per_order double, favourite_category varchar,
+        favourite_category_share double, private_label_share double, discounted_line_share double,
+        interpurchase_days_mean double, interpurchase_days_cv double, weekend_order_share double""",
+    "engagement_features": """as_of_date date, customer_id varchar, first_seen_date date, tenure_days integer,
+        active_day_count_90d bigint, active_window_share double, is_repeat_customer boolean,
+        campaign_contact_count bigint, campaign_response_count bigint, campaign_response_rate double,
+        days_since_response integer""",
+    "labels": """as_of_date date, lens varchar, customer_id varchar, model_version varchar, cluster integer,
+        segment_key varchar, confidence double, is_outlier boolean, distance double,
+        previous_model_segment_key varchar""",
+}
+_DAYS = """customer_id varchar, order_date date, order_count bigint, line_count bigint,
+    discounted_line_count bigint, item_count bigint, gross_amount decimal(18, 2),
+    discount_amount decimal(18, 2), net_amount decimal(18, 2), private_label_amount decimal(18, 2),
+    largest_order_amount decimal(18, 2)"""
+
+
+@dataclass(frozen=True)
+class Line:
+    product: int
+    category: str
+    items: int
+    gross: int  # cents
+    discount: int  # cents
+
+
+@dataclass(frozen=True)
+class Order:
+    day: date
+    lines: tuple[Line, ...]
+
+    @property
+    def net(self) -> int:
+        return sum(line.gross - line.discount for line in self.lines)
+
+
+@dataclass(frozen=True)
+class Customer:
+    number: int
+    first_seen: date
+    orders: tuple[Order, ...]
+
+    @property
+    def id(self) -> str:
+        return f"c{self.number:03d}"
+
+
+def build_warehouse(path: Path, customer_count: int = 60) -> Path:
+    """Write a warehouse with candidates as of AS_OF and promoted rows as of PREVIOUS; return its path."""
+    customers = [_customer(number) for number in range(1, customer_count + 1)]
+    with duckdb.connect(str(path)) as connection:
+        for schema in ("candidate", "promoted", "intermediate"):
+            connection.execute(f"create schema {schema}")
+        connection.execute(
+            "create table promoted.dates (as_of_date date, has_labels boolean, content_hash varchar)"
+        )
+        connection.execute("insert into promoted.dates values (?, true, 'hash')", [PREVIOUS])
+        for schema, as_of in (("candidate", AS_OF), ("promoted", PREVIOUS)):
+            known = [customer for customer in customers if customer.first_seen < as_of]
+            rows = {
+                "demographic_features": [_demographics(customer, as_of) for customer in known],
+                "financial_features": [_finances(customer, as_of) for customer in known],
+                "purchase_features": [_purchases(customer, as_of) for customer in known],
+                "engagement_features": [_engagement(customer, as_of) for customer in known],
+                "labels": [_label(customer, as_of, lens) for lens in LENSES for customer in known],
+            }
+            for table, columns in _TYPES.items():
+                _write(connection, f"{schema}.{table}", columns, rows[table])
+        _write(
+            connection,
+            "intermediate.int_customer_first_seen",
+            "customer_id varchar, first_seen_date date",
+            [(customer.id, customer.first_seen) for customer in customers],
+        )
+        _write(
+            connection,
+            "intermediate.int_customer_days",
+            _DAYS,
+            [_day(customer, order) for customer in customers for order in customer.orders],
+        )
+    return path
+
+
+def _write(connection: Any, table: str, columns: str, rows: list[tuple[Any, ...]]) -> None:
+    connection.execute(f"create table {table} ({columns})")
+    marks = ", ".join("?" for _ in rows[0])
+    connection.executemany(f"insert into {table} values ({marks})", rows)
+
+
+def _customer(number: int) -> Customer:
+    chance = random.Random(number)
+    first_seen = HISTORY_START + timedelta(days=(number * 37) % 280)
+    if number == 59:
+        first_seen = PREVIOUS + timedelta(days=3)
+    if number == 60 or number % 20 == 17:
+        return Customer(number, first_seen, ())
+    gap = 5 + 3 * (number % 9)
+    # Every seventh customer buys on one day only; the first order of the history is customer 1's.
+    order_count = 1 if number % 7 == 4 else 60
+    first_order = HISTORY_START if number == 1 else first_seen + timedelta(days=2)
+    if number == 1:
+        first_seen = HISTORY_START
+    days = [first_order + timedelta(days=i * gap + (i * number) % 3) for i in range(order_count)]
+    orders = tuple(
+        Order(
+            day,
+            tuple(
+                Line(
+                    product=chance.randrange(40),
+                    category=chance.choice(["dairy", "produce", "bakery", "meat"]),
+                    items=chance.randint(1, 4),
+                    gross=chance.randint(100, 400 + 60 * (number % 11)),
+                    discount=chance.choice([0, chance.randint(1, 20 + 3 * (number % 20))]),
+                )
+                for _ in range(chance.randint(2, 3 + number % 5))
+            ),
+        )
+        # The last orders fall on the batch date and later: a fixture without a future tests no cut-off.
+        for day in days
+        if day < AS_OF + timedelta(days=40)
+    )
+    return Customer(number, first_seen, orders)
+
+
+def _before(customer: Customer, as_of: date) -> list[Order]:
+    return [order for order in customer.orders if order.day < as_of]
+
+
+def _within(orders: list[Order], as_of: date, start: int, end: int = 0) -> list[Order]:
+    """Orders from `start` days before the date up to `end` days before it."""
+    return [order for order in orders if end < (as_of - order.day).days <= start]
+
+
+def _windows(customer: Customer, as_of: date) -> list[list[Order]]:
+    lived = min(12, math.ceil((as_of - customer.first_seen).days / 30))
+    orders = _before(customer, as_of)
+    return [_within(orders, as_of, 30 * (i + 1), 30 * i) for i in range(lived)]
+
+
+def _money(cents: float) -> float:
+    return round(cents / 100, 2)
+
+
+def _spend(orders: list[Order]) -> int:
+    return sum(order.net for order in orders)
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return round(part / whole, 6) if whole else None
+
+
+def _day(customer: Customer, order: Order) -> tuple[Any, ...]:
+    gross = sum(line.gross for line in order.lines)
+    discounted = sum(line.discount > 0 for line in order.lines)
+    items = sum(line.items for line in order.lines)
+    return (
+        customer.id,
+        order.day,
+        1,
+        len(order.lines),
+        discounted,
+        items,
+        _money(gross),
+        _money(gross - order.net),
+        _money(order.net),
+        0,
+        _money(order.net),
+    )
+
+
+def _demographics(customer: Customer, as_of: date) -> tuple[Any, ...]:
+    number = customer.number
+    if number % 6 == 0:
+        return (as_of, customer.id, *[None] * 15, False)
+    age = 18 + number % 60
+    return (
+        as_of,
+        customer.id,
+        age,
+        f"{age // 10 * 10}s",
+        "female" if number % 2 else "male",
+        20000 + 1000 * number,
+        "35-49K",
+        "US",
+        "Ohio",
+        "Dayton",
+        "45402",
+        "en",
+        "not stated",
+        1 + number % 5,
+        "single",
+        "college",
+        "store",
+        True,
+    )
+
+
+def _finances(customer: Customer, as_of: date) -> tuple[Any, ...]:
+    orders = _before(customer, as_of)
+    gross = sum(line.gross for order in orders for line in order.lines)
+    spend = _spend(orders)
+    windows = [_spend(window) for window in _windows(customer, as_of)]
+    recent, earlier = _spend(_within(orders, as_of, 90)), _spend(_within(orders, as_of, 180, 90))
+    return (
+        as_of,
+        customer.id,
+        _money(spend),
+        *(_money(_spend(_within(orders, as_of, days))) for days in (30, 90, 365)),
+        _money(gross),
+        _money(gross - spend),
+        _ratio(gross - spend, gross),
+        _money(spend / len(orders)) if orders else None,
+        _money(max(order.net for order in orders)) if orders else None,
+        _ratio(pstdev(windows), fmean(windows)) if sum(windows) else None,
+        _ratio(recent - earlier, recent + earlier),
+    )
+
+
+def _purchases(customer: Customer, as_of: date) -> tuple[Any, ...]:
+    orders = _before(customer, as_of)
+    lines = [line for order in orders for line in order.lines]
+    days = sorted({order.day for order in orders})
+    gaps = [(later - earlier).days for earlier, later in pairwise(days)]
+    by_category: Counter[str] = Counter()
+    for line in lines:
+        by_category[line.category] += line.gross - line.discount
+    favourite = min(by_category, key=lambda name: (-by_category[name], name)) if lines else None
+    items = sum(line.items for line in lines)
+    return (
+        as_of,
+        customer.id,
+        len(orders),
+        *(len(_within(orders, as_of, window)) for window in (30, 90, 365)),
+        items,
+        len(lines),
+        len({line.product for line in lines}),
+        len({line.category for line in lines}),
+        len(days),
+        days[0] if days else None,
+        days[-1] if days else None,
+        (as_of - days[-1]).days if days else None,
+        _ratio(items, len(orders)),
+        favourite,
+        _ratio(by_category[favourite], _spend(orders)) if favourite else None,
+        0.25 if orders else None,
+        _ratio(sum(line.discount > 0 for line in lines), len(lines)),
+        round(fmean(gaps), 6) if gaps else None,
+        round(pstdev(gaps) / fmean(gaps), 6) if len(gaps) > 1 else None,
+        _ratio(sum(order.day.weekday() >= 5 for order in orders), len(orders)),
+    )
+
+
+def _engagement(customer: Customer, as_of: date) -> tuple[Any, ...]:
+    orders = _before(customer, as_of)
+    windows = _windows(customer, as_of)
+    contacts, responses = customer.number % 4, min(customer.number % 4, customer.number % 3)
+    return (
+        as_of,
+        customer.id,
+        customer.first_seen,
+        (as_of - customer.first_seen).days,
+        len({order.day for order in _within(orders, as_of, 90)}),
+        _ratio(sum(bool(window) for window in windows), len(windows)),
+        len({order.day for order in orders}) >= 2,
+        contacts,
+        responses,
+        _ratio(responses, contacts),
+        10 + customer.number if responses else None,
+    )
+
+
+def _label(customer: Customer, as_of: date, lens: str) -> tuple[Any, ...]:
+    cluster = customer.number % 4
+    return (
+        as_of,
+        lens,
+        customer.id,
+        f"{lens}-model",
+        cluster,
+        f"{lens}-segment-{cluster}",
+        0.5 + (customer.number % 5) / 10,
+        False,
+        1.5,
+        None,
+    )

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import segmentation_job
+from segmentation_job.segments.algorithms import IntArray
+from segmentation_job.segments.encoding import FloatArray, encode, fit_encoding
+from segmentation_job.segments.explanation import (
+    SegmentText,
+    Trait,
+    _simplified,
+    name_segments,
+    recommended_action,
+    shallow_rule,
+)
+from segmentation_job.segments.lenses import Lens, parse_lens
+
+GROUPS = np.repeat(np.arange(3), 100)
+KEYS = ("k0", "k1", "k2")
+FEATURE = {"encoding": "log", "family": "one", "label": "a figure", "unit": "amount"}
+OVERALL_PATH = Path(segmentation_job.__file__).parent / "lenses" / "overall.yaml"
+OVERALL = parse_lens(OVERALL_PATH.read_text(encoding="utf-8"), str(OVERALL_PATH))
+
+
+def texts(
+    values: FloatArray,
+    clusters: IntArray,
+    lens: Lens,
+    taken: dict[str, str] | None = None,
+    keys: tuple[str, ...] = KEYS,
+) -> list[SegmentText]:
+    return name_segments(
+        encode(values, fit_encoding(values, lens)), clusters, lens, taken or {}, keys, values
+    )
+
+
+def test_a_name_says_what_sets_the_segment_apart(shop: FloatArray, lens: Lens) -> None:
+    names = [text.name for text in texts(shop, GROUPS, lens)]
+    assert names == ["Frequent small-basket shoppers", "Rare big-basket shoppers", "Deal seekers"]
+
+
+def test_a_description_compares_the_figures_with_everyone_s(shop: FloatArray, lens: Lens) -> None:
+    description = texts(shop, GROUPS, lens)[2].description
+    deals = f"{100 * np.median(shop[200:, 2]):.1f}%".replace(".0%", "%")
+    everyone = f"{100 * np.median(shop[:, 2]):.1f}%".replace(".0%", "%")
+    assert description == (
+        f"These shoppers stand out by a far higher deals (typically {deals}, all customers {everyone})."
+    )
+
+
+def test_means_tell_the_difference_where_the_medians_are_equal(make_lens: Any) -> None:
+    values = np.zeros((100, 3))
+    values[:30, 0] = [3] * 12 + [0] * 18
+    clusters = np.array([0] * 30 + [1] * 70)
+    first, second = texts(values, clusters, make_lens(), keys=("a", "b"))
+    assert "more orders (on average 1.2, all customers 0.4)" in first.description
+    assert second.description == "These shoppers are close to the average of all customers in everything."
+    assert second.name == "Typical shoppers"
+
+
+def test_traits_are_the_differences_in_standard_deviations_the_strongest_first(
+    shop: FloatArray, lens: Lens
+) -> None:
+    X = encode(shop, fit_encoding(shop, lens))
+    traits = texts(shop, GROUPS, lens)[0].traits
+    assert [trait.direction for trait in traits if trait.column == "purchases.order_count"] == ["high"]
+    assert [trait.direction for trait in traits if trait.column == "purchases.basket_amount"] == ["low"]
+    sizes = [abs(trait.difference) for trait in traits]
+    assert sizes == sorted(sizes, reverse=True)
+    assert traits[0].difference == pytest.approx(
+        {name: X[:100, i].mean() for i, name in enumerate(f.name for f in lens.features)}[traits[0].column],
+        abs=1e-6,
+    )
+
+
+def test_a_segment_that_continues_keeps_its_name(shop: FloatArray, lens: Lens) -> None:
+    named = texts(shop, GROUPS, lens, taken={"k1": "Our dear friends"})
+    assert named[1].name == "Our dear friends"
+    assert named[1].description == texts(shop, GROUPS, lens)[1].description
+
+
+def test_a_name_of_the_past_is_not_given_again(shop: FloatArray, lens: Lens) -> None:
+    taken = {"gone": "deal seekers", "gone too": "Frequent small-basket shoppers"}
+    names = [text.name for text in texts(shop, GROUPS, lens, taken=taken)]
+    assert names[0] == "Frequent small-basket full-price shoppers"
+    assert names[2] == "Deal seekers, group two"
+
+
+@given(st.integers(2, 30), st.integers(0, 5))
+@settings(max_examples=25, deadline=None)
+def test_names_never_repeat_however_alike_the_segments_are(k: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    values = random.integers(0, 3, (120, 14)).astype(float)
+    clusters = random.integers(0, k, 120)
+    X = (values - values.mean(axis=0)) / values.std(axis=0)
+    keys = tuple(f"k{cluster}" for cluster in range(k))
+    taken = {"k0": "Typical shoppers", "gone": "Lapsed shoppers"}
+    named = [text.name.casefold() for text in name_segments(X, clusters, OVERALL, taken, keys, values)]
+    assert len(set(named)) == k
+    assert "lapsed shoppers" not in named
+
+
+def test_one_family_is_named_once(make_lens: Any, shop: FloatArray) -> None:
+    lens = make_lens()
+    features = [
+        {**FEATURE, "column": "purchases.order_count", "high": "frequent", "low": "rare"},
+        {**FEATURE, "column": "purchases.basket_amount", "high": "big-basket", "low": "small-basket"},
+        {**FEATURE, "column": "money.deal_share", "family": "deals", "high": "thrifty", "low": "generous"},
+    ]
+    for name in (text.name for text in texts(shop, GROUPS, make_lens(features=features, actions=[]))):
+        assert not {"frequent", "rare"} & set(name.lower().split()) or "basket" not in name
+    assert texts(shop, GROUPS, lens)[0].name == "Frequent small-basket shoppers"
+
+
+def test_an_empty_word_is_left_unsaid_in_the_name_but_described(make_lens: Any, shop: FloatArray) -> None:
+    features = [
+        {**FEATURE, "column": "purchases.order_count", "family": "a", "high": "", "low": "rare"},
+        {**FEATURE, "column": "purchases.basket_amount", "family": "b", "high": "big", "low": "small-basket"},
+        {**FEATURE, "column": "money.deal_share", "family": "c", "high": "thrifty", "low": ""},
+    ]
+    first = texts(shop, GROUPS, make_lens(features=features, actions=[]))[0]
+    assert first.name == "Small-basket shoppers"
+    assert "purchases.order_count" in {trait.column for trait in first.traits}
+    assert first.description.count("typically") == len(first.traits)
+
+
+def test_what_the_name_says_is_in_the_description_before_stronger_differences(make_lens: Any) -> None:
+    random = np.random.default_rng(6)
+    clusters = np.repeat([0, 1], 100)
+    strengths = {"a": 9.0, "b": 8.0, "c": 7.0, "d": 3.0}
+    values = np.column_stack(
+        [10 + random.normal(strength * (clusters == 0), 2) for strength in strengths.values()]
+    )
+    features = [
+        {**FEATURE, "column": f"t.{name}", "family": name, "encoding": "as_is", "label": f"figure {name}"}
+        | {"high": "daring" if name == "d" else "", "low": ""}
+        for name in strengths
+    ]
+    first = texts(values, clusters, make_lens(features=features, actions=[]), keys=("x", "y"))[0]
+    assert first.name == "Daring shoppers"
+    assert [name for name in strengths if f"figure {name}" in first.description] == ["a", "b", "d"]
+
+
+def test_a_segment_without_members_is_said_to_have_none(shop: FloatArray, lens: Lens) -> None:
+    empty = texts(shop, GROUPS, lens, keys=(*KEYS, "k3"))[3]
+    assert empty.description == "No shoppers belong here at present."
+
+
+def test_a_rule_finds_a_segment_with_thresholds_in_real_units(lens: Lens) -> None:
+    values = np.column_stack([np.arange(1, 101), np.full(100, 31.2), np.full(100, 0.5)]).astype(float)
+    rule = shallow_rule(values, (values[:, 0] > 14).astype(np.int64), 1, lens)
+    assert rule.text == "orders > 14"
+    assert (rule.precision, rule.recall) == (1.0, 1.0)
+    amounts = values[:, [1, 0, 2]] + 0.204
+    below = shallow_rule(amounts, (amounts[:, 1] > 31.3).astype(np.int64), 0, lens)
+    assert below.text == "order amount ≤ 31.70"
+    shares = np.column_stack([values[:, 1], values[:, 1], values[:, 0] / 100])
+    assert shallow_rule(shares, (shares[:, 2] > 0.35).astype(np.int64), 1, lens).text == "deals > 35.5%"
+
+
+def test_a_rule_of_nothing_reads_as_no(lens: Lens) -> None:
+    values = np.column_stack([np.repeat([0, 1, 2], 20), np.ones(60), np.ones(60)]).astype(float)
+    assert shallow_rule(values, (values[:, 0] > 0).astype(np.int64), 0, lens).text == "no orders"
+
+
+def test_a_rule_combines_conditions_and_its_figures_are_of_the_text(shop: FloatArray, lens: Lens) -> None:
+    clusters = ((shop[:, 0] > 20) & (shop[:, 1] <= 10)).astype(np.int64)
+    rule = shallow_rule(shop, clusters, 1, lens)
+    amount = float(rule.text.split("order amount ≤ ")[1].split(" and ")[0])
+    met = shop[:, 1] <= amount
+    if "orders > " in rule.text:
+        met &= shop[:, 0] > float(rule.text.split("orders > ")[1].split(" and ")[0])
+    assert rule.precision == pytest.approx((met & (clusters == 1)).sum() / met.sum(), abs=1e-6)
+    assert rule.recall == pytest.approx((met & (clusters == 1)).sum() / (clusters == 1).sum(), abs=1e-6)
+    assert rule.precision > 0.9
+
+
+def test_precision_is_of_those_who_meet_the_rule_and_recall_of_those_who_belong(lens: Lens) -> None:
+    values = np.column_stack([np.repeat([1, 0], 50), np.ones(100), np.ones(100)]).astype(float)
+    clusters = np.array([1] * 40 + [0] * 10 + [1] * 5 + [0] * 45)
+    rule = shallow_rule(values, clusters, 1, lens)
+    assert rule.text == "orders > 0"
+    assert (rule.precision, rule.recall) == (0.8, round(40 / 45, 6))
+
+
+def test_of_two_conditions_on_one_feature_the_narrower_is_said(lens: Lens) -> None:
+    values = np.column_stack([np.arange(100), np.arange(100), np.ones(100)]).astype(float)
+    path = [(0, True, 10.5), (1, False, 80.0), (0, True, 30.5), (1, False, 60.0)]
+    said = [
+        (condition.index, condition.above, condition.threshold)
+        for condition in _simplified(path, values, lens)
+    ]
+    assert said == [(0, True, 30.0), (1, False, 60.0)]
+
+
+def test_a_missing_value_meets_no_condition(lens: Lens) -> None:
+    values = np.column_stack([np.arange(100), np.ones(100), np.ones(100)]).astype(float)
+    clusters = (values[:, 0] >= 50).astype(np.int64)
+    values[90:, 0] = np.nan
+    rule = shallow_rule(values, clusters, 1, lens)
+    assert rule.recall == pytest.approx(0.8)
+
+
+def test_where_everyone_or_nobody_is_a_member_there_is_no_rule(shop: FloatArray, lens: Lens) -> None:
+    for cluster in (0, 1):
+        assert shallow_rule(shop, np.zeros(300, dtype=np.int64), cluster, lens).text == ""
+
+
+@pytest.mark.parametrize(
+    ("traits", "action"),
+    [
+        ([("money.deal_share", "high"), ("purchases.order_count", "high")], "Send deals."),
+        ([("purchases.order_count", "high"), ("purchases.basket_amount", "high")], "Say thank you."),
+        ([("purchases.order_count", "high")], "Say hello."),
+        ([("money.deal_share", "low")], "Say hello."),
+        ([], "Say hello."),
+    ],
+)
+def test_the_first_action_whose_traits_are_all_there_is_recommended(
+    lens: Lens, traits: list[tuple[str, str]], action: str
+) -> None:
+    present = [Trait(column, direction, 1.0) for column, direction in traits]
+    assert recommended_action(present, lens) == action
