@@ -46,9 +46,7 @@ with DAG(
     # each date is a candidate until one transaction promotes it. The pool only prevents lock errors.
     max_active_runs=1,
     is_paused_upon_creation=True,
-    params={
-        "force": Param(False, type="boolean", description="Compute the date again even if nothing changed")
-    },
+    params={"force": Param(False, type="boolean", description="Compute the date again even if nothing changed")},
     # A command that hangs would hold the pool's only slot for good.
     default_args={"execution_timeout": timedelta(hours=6)},
     tags=["segmentation"],

@@ -245,9 +245,7 @@ def request_json(
             return answer
     except urllib.error.HTTPError as error:
         text = error.read().decode(errors="replace")
-        raise urllib.error.HTTPError(
-            url, error.code, f"{error.reason}: {text[:2000]}", error.headers, None
-        ) from None
+        raise urllib.error.HTTPError(url, error.code, f"{error.reason}: {text[:2000]}", error.headers, None) from None
 
 
 @contextmanager

@@ -80,9 +80,7 @@ class SegmentationStep(BaseOperator):
     template_fields: Sequence[str] = ("as_of",)
     ui_color = "#e8f4f8"
 
-    def __init__(
-        self, *, step_name: str, project_dir: str, as_of: str = AS_OF_TEMPLATE, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, step_name: str, project_dir: str, as_of: str = AS_OF_TEMPLATE, **kwargs: Any) -> None:
         step = step_named(step_name)
         settings = RetrySettings.from_environment(os.environ)
         kwargs.setdefault("task_id", step.name)
@@ -116,9 +114,7 @@ class SegmentationStep(BaseOperator):
         step = step_named(self.step_name)
         self._process = SubprocessHook()
         try:
-            result = self._process.run_command(
-                command=step.command(self.as_of, force=force), cwd=self.project_dir
-            )
+            result = self._process.run_command(command=step.command(self.as_of, force=force), cwd=self.project_dir)
         except FileNotFoundError as error:
             raise AirflowFailException(
                 f"cannot start `segmentation` in {Path(self.project_dir)} ({error}): put the environment's "

@@ -22,8 +22,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Customer segmentation warehouse. The steps of a night are tasks of the Airflow DAG customer_segmentation; each "
-    "can be run by hand. Exit codes: 0 done, 1 unexpected error, 2 wrong command line, 3 source not ready or date "
+    help="Customer segmentation warehouse. The steps of a night are tasks of the Airflow DAG customer_segmentation; "
+    "each can be run by hand. Exit codes: 0 done, 1 unexpected error, 2 wrong command line, 3 source not ready or date "
     "refused, 4 gate failed, 5 setting, lens or suite wrong, 6 warehouse locked by another process, 99 nothing to do.",
 )
 
@@ -64,7 +64,9 @@ def land() -> None:
 
     settings = _settings()
     written = land_demonstration(read_declaration(settings.source_dir), settings.source_dir, settings.landing_dir)
-    print(f"Landed {len(written)} files in {settings.landing_dir}" if written else f"{settings.landing_dir} is complete")
+    print(
+        f"Landed {len(written)} files in {settings.landing_dir}" if written else f"{settings.landing_dir} is complete"
+    )
 
 
 @app.command()
@@ -97,8 +99,10 @@ def check(as_of: AsOf, force: Force = False) -> None:
         fingerprint = landing_fingerprint(declaration)
         with open_warehouse(settings) as warehouse:
             versions = read_logic_versions(settings)
-            if not force and settings.serving_link.exists() and is_current(
-                warehouse, as_of, lenses, versions, fingerprint
+            if (
+                not force
+                and settings.serving_link.exists()
+                and is_current(warehouse, as_of, lenses, versions, fingerprint)
             ):
                 progress.outcome = "skipped"
     if progress.outcome == "skipped":
@@ -247,7 +251,10 @@ def segment(as_of: AsOf) -> None:
         )
         for outcome in outcomes:
             made = "a new model" if outcome.is_new_model else "the model in effect"
-            print(f"{outcome.lens}: {outcome.customers:,} customers in {outcome.k} segments by {made} {outcome.model_version}")
+            print(
+                f"{outcome.lens}: {outcome.customers:,} customers in {outcome.k} segments by {made}"
+                f" {outcome.model_version}"
+            )
             print(f"  {outcome.reason}")
         progress.details = {outcome.lens: {"k": outcome.k, "customers": outcome.customers} for outcome in outcomes}
 
@@ -330,7 +337,7 @@ def run(
     from segmentation_job.landing.demonstration import land_demonstration
     from segmentation_job.landing.readiness import inspect_landing
     from segmentation_job.nightly import run_dag
-    from segmentation_job.summary import print_summary, read_summary
+    from segmentation_job.summary import print_summary, read_stale_dates, read_summary
 
     settings = _settings()
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
@@ -344,11 +351,18 @@ def run(
         as_of = max(table.newest_date for table in landed if table.newest_date) + timedelta(days=1)
     run_dag(settings, as_of, force=force, console=console)
     console.print()
-    print_summary(read_summary(settings.serving_link), console)
+    segments = read_summary(settings.serving_link)
+    print_summary(segments, console)
+    if segments[0].as_of != as_of.isoformat():
+        console.print(f"The table shows the latest date; {as_of} is in customer_segments_daily and in the history.")
+    for stale_date, reason in read_stale_dates(settings.serving_link):
+        console.print(
+            f"Stale: {stale_date} ({reason}). Compute it again with make run AS_OF={stale_date}", soft_wrap=True
+        )
     console.print(
         f"\nPublished file  {settings.serving_link}\n\n"
         "Try next\n"
-        f"  duckdb -readonly {settings.serving_link} \"from customer_segments limit 10\"\n"
+        f'  duckdb -readonly {settings.serving_link} "from customer_segments limit 10"\n'
         "  make run AS_OF=2017-10-01      another date; any order will do\n"
         "  make airflow                   the schedule, backfills and logs in a browser\n"
         "  .venv/bin/segmentation export segments.csv"

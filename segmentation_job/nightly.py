@@ -38,9 +38,16 @@ def run_dag(settings: Settings, as_of: date, *, force: bool, console: Console) -
         data_dir=settings.data_dir, project_dir=settings.project_dir, inherited=os.environ
     )
     environment["SOURCE"] = settings.source
+    # Somebody is watching: a failure is told at once, not tried again for half an hour.
+    environment["SEGMENTATION_SOURCE_RETRIES"] = environment["SEGMENTATION_FAULT_RETRIES"] = "0"
     prepared = prepare_airflow(environment)
-    console.print(f"Airflow   {environment['AIRFLOW_HOME']}: {'metadata migrated, pool created' if prepared else 'ready'}")
+    console.print(
+        f"Airflow   {environment['AIRFLOW_HOME']}: {'metadata migrated, pool created' if prepared else 'ready'}"
+    )
     console.print(f"Run       DAG {DAG_ID}, source {settings.source}, as of {as_of}")
+    if not force and _is_current(environment, as_of):
+        console.print(f"Nothing to do: {as_of} is published and nothing it rests on has changed (FORCE=1 computes it).")
+        return False
     log_path = settings.source_data_dir / "logs" / f"dag_{as_of}_{datetime.now(UTC):%Y%m%dT%H%M%S}.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
     command = airflow_command("dags", "test", DAG_ID, f"{as_of}T02:00:00+00:00")
@@ -63,16 +70,23 @@ def run_dag(settings: Settings, as_of: date, *, force: bool, console: Console) -
                 process.terminate()
                 process.wait()
     entries = _entries(settings, as_of)[earlier:]
-    if entries and entries[-1].outcome == "skipped":
-        console.print(f"Nothing to do: {as_of} is published and nothing it rests on has changed (FORCE=1 computes it).")
-        return False
     done = [entry.step for entry in entries if entry.outcome == "done"]
     if process.returncode != 0 or done != [step.name for step in STEPS]:
         _raise_failed(entries, log_path)
     console.print(f"Done in {time.monotonic() - begun:.0f} s. Log of the run: {log_path}")
     for line in _accounts(log_path):
-        console.print(line)
+        console.print(line, soft_wrap=True)
     return True
+
+
+def _is_current(environment: dict[str, str], as_of: date) -> bool:
+    """Ask the DAG's first step, before Airflow starts, whether there is anything to do; a refusal is told here."""
+    asked = subprocess.run(
+        STEPS[0].command(as_of.isoformat()), env=environment, capture_output=True, text=True, check=False
+    )
+    if asked.returncode not in (ExitCode.OK, ExitCode.NOTHING_TO_DO):
+        raise DagRunFailedError(asked.stderr.strip().removeprefix("error: "), asked.returncode)
+    return asked.returncode == ExitCode.NOTHING_TO_DO
 
 
 def _entries(settings: Settings, as_of: date) -> list[LoggedStep]:
@@ -99,6 +113,7 @@ def _raise_failed(entries: list[LoggedStep], log_path: Path) -> None:
     failed_code = next((code for code in reversed(codes) if code != 0), int(ExitCode.UNEXPECTED))
     begun = max((number for number, line in enumerate(lines) if "Running command: ['segmentation'" in line), default=0)
     said = [match["text"] for line in lines[begun + 2 :] if (match := COMMAND_OUTPUT.match(line))]
+    said = [text for text in said if not COMMAND_EXIT.search(text)]
     step = entries[-1].step if entries else "start"
     words = "\n".join(f"  {text}" for text in said[-40:]) or "\n".join(f"  {line}" for line in lines[-20:])
     raise DagRunFailedError(

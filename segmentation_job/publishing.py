@@ -46,7 +46,13 @@ class Publication:
 
 
 def publish(
-    warehouse_path: Path, published_dir: Path, serving_link: Path, run_log_path: Path, *, kept_nights: int, now: datetime
+    warehouse_path: Path,
+    published_dir: Path,
+    serving_link: Path,
+    run_log_path: Path,
+    *,
+    kept_nights: int,
+    now: datetime,
 ) -> Publication:
     """Write the marts into a new file, verify it, and let the links point to it.
 
@@ -60,7 +66,7 @@ def publish(
     _sync(unfinished)
     _verify(unfinished, row_counts)
     path = published_dir / f"segments_{as_of}_{now.astimezone(UTC):%Y%m%dT%H%M%S%f}Z.duckdb"
-    os.replace(unfinished, path)
+    unfinished.replace(path)
     _sync(published_dir)
     point_link(published_dir / "current.duckdb", path)
     point_link(serving_link, path)
@@ -74,7 +80,7 @@ def point_link(link: Path, target: Path) -> None:
     unfinished = link.with_name(f".{link.name}.unfinished")
     unfinished.unlink(missing_ok=True)
     unfinished.symlink_to(os.path.relpath(target, link.parent))
-    os.replace(unfinished, link)
+    unfinished.replace(link)
     _sync(link.parent)
 
 
@@ -105,11 +111,9 @@ def export_segments(link: Path, target: Path) -> int:
     unfinished = target.with_name(f".{target.name}.unfinished")
     with duckdb.connect(str(link), read_only=True) as connection:
         quoted = str(unfinished).replace("'", "''")
-        connection.execute(
-            f"copy (select * from customer_segments order by lens, customer_id) to '{quoted}' {options}"
-        )
+        connection.execute(f"copy (select * from customer_segments order by lens, customer_id) to '{quoted}' {options}")
         rows = connection.execute("select count(*) from customer_segments").fetchall()[0][0]
-    os.replace(unfinished, target)
+    unfinished.replace(target)
     return int(rows)
 
 

@@ -42,7 +42,10 @@ def logged_step(path: Path, as_of: date, step: str) -> Iterator[StepInProgress]:
     try:
         yield progress
     except BaseException as error:
-        _append(path, {**key, "event": "ended", "at": _now(), "outcome": "failed", "details": {"error": type(error).__name__}})
+        _append(
+            path,
+            {**key, "event": "ended", "at": _now(), "outcome": "failed", "details": {"error": type(error).__name__}},
+        )
         raise
     _append(path, {**key, "event": "ended", "at": _now(), "outcome": progress.outcome, "details": progress.details})
 
@@ -66,7 +69,13 @@ def read_run_log(path: Path) -> list[LoggedStep]:
         elif key in steps:
             begun = steps[key]
             steps[key] = LoggedStep(
-                begun.run_id, begun.as_of, begun.step, begun.attempt, begun.started_at, at, event["outcome"],
+                begun.run_id,
+                begun.as_of,
+                begun.step,
+                begun.attempt,
+                begun.started_at,
+                at,
+                event["outcome"],
                 event.get("details") or {},
             )
     return list(steps.values())

@@ -59,6 +59,16 @@ def read_summary(link: Path) -> list[SegmentSummary]:
     ]
 
 
+def read_stale_dates(link: Path) -> list[tuple[str, str]]:
+    """Return the dates of the served file that a run today would compute from something else, with the reason."""
+    with duckdb.connect(str(link), read_only=True) as connection:
+        rows = connection.execute(
+            "select as_of_date, min(stale_reason) from segmentation_runs where stale_reason is not null"
+            " group by as_of_date order by as_of_date"
+        ).fetchall()
+    return [(str(as_of), str(reason)) for as_of, reason in rows]
+
+
 def print_summary(segments: list[SegmentSummary], console: Console) -> None:
     """Print one table per lens."""
     for lens in dict.fromkeys(segment.lens for segment in segments):

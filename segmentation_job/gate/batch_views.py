@@ -104,8 +104,7 @@ def create_batch_views(connection: Any, batch_date: date) -> BatchViews:
     existing = {
         (schema, name)
         for schema, name in connection.execute(
-            "select table_schema, table_name from information_schema.tables"
-            " where table_catalog = current_database()"
+            "select table_schema, table_name from information_schema.tables where table_catalog = current_database()"
         ).fetchall()
     }
     day = f"date '{batch_date.isoformat()}'"
@@ -118,9 +117,7 @@ def create_batch_views(connection: Any, batch_date: date) -> BatchViews:
             _create_view(connection, f"previous_{table}", f"candidate.{table} where false")
         else:
             previous_dates[table] = previous
-            _create_view(
-                connection, f"previous_{table}", f"promoted.{table} where as_of_date = date '{previous}'"
-            )
+            _create_view(connection, f"previous_{table}", f"promoted.{table} where as_of_date = date '{previous}'")
     if ("intermediate", "int_customer_first_seen") in existing:
         _create_view(
             connection,
@@ -143,9 +140,7 @@ def _create_view(connection: Any, name: str, source: str) -> None:
     connection.execute(f"create or replace temp view {name} as select * from {source}")
 
 
-def _previous_date(
-    connection: Any, table: str, batch_date: date, existing: set[tuple[str, str]]
-) -> date | None:
+def _previous_date(connection: Any, table: str, batch_date: date, existing: set[tuple[str, str]]) -> date | None:
     if ("promoted", "dates") not in existing or ("promoted", table) not in existing:
         return None
     promoted = connection.execute(

@@ -62,9 +62,7 @@ def _inspect(warehouse_path: Path, batch_date: date, threads: int, memory_limit:
     # A plain connection first, so that a locked or missing file raises DuckDB's own error.
     import duckdb
 
-    connection = duckdb.connect(
-        str(warehouse_path), read_only=True, config=_configuration(threads, memory_limit)
-    )
+    connection = duckdb.connect(str(warehouse_path), read_only=True, config=_configuration(threads, memory_limit))
     try:
         return create_batch_views(connection, batch_date)
     finally:
@@ -265,9 +263,7 @@ def _offenders(
         return None, None
     if "customer_id" not in columns[0]:
         return None, _in_words(columns[0])
-    rows = session.rows(
-        f"select * from ({query}) as offending order by customer_id nulls last limit {_SHOWN_KEYS}"
-    )
+    rows = session.rows(f"select * from ({query}) as offending order by customer_id nulls last limit {_SHOWN_KEYS}")
     keys = [str(row["customer_id"]) for row in rows if row["customer_id"] is not None]
     return keys or None, _in_words(rows[0])
 

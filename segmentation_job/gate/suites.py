@@ -103,8 +103,7 @@ def _read_suite(path: Path) -> Suite:
     if not document["expectations"]:
         raise SuiteError(f"{path}: the suite is empty, and an empty suite passes everything")
     expectations = tuple(
-        _read_expectation(path, position, written)
-        for position, written in enumerate(document["expectations"], start=1)
+        _read_expectation(path, position, written) for position, written in enumerate(document["expectations"], start=1)
     )
     suite = Suite(path.stem, SUITE_TABLES[path.stem], expectations)
     _require_distinct(path, suite)
@@ -118,9 +117,7 @@ def _read_expectation(path: Path, position: int, written: Any) -> SuiteExpectati
     if not isinstance(written, dict):
         raise SuiteError(f"{where}: must be an object")
     if unknown := sorted(set(written) - _EXPECTATION_KEYS):
-        raise SuiteError(
-            f"{where}: unknown key {unknown[0]!r}; allowed: {', '.join(sorted(_EXPECTATION_KEYS))}"
-        )
+        raise SuiteError(f"{where}: unknown key {unknown[0]!r}; allowed: {', '.join(sorted(_EXPECTATION_KEYS))}")
     if written.get("severity") not in ("critical", "warning"):
         raise SuiteError(f"{where}: severity is {written.get('severity')!r}; write critical or warning")
     description = written.get("description")
@@ -162,9 +159,7 @@ def _require_distinct(path: Path, suite: Suite) -> None:
         content = json.dumps([expectation.type, expectation.kwargs], sort_keys=True)
         for identity in (content, expectation.description):
             if identity in seen:
-                raise SuiteError(
-                    f"{path}, expectation {expectation.position}: repeats expectation {seen[identity]}"
-                )
+                raise SuiteError(f"{path}, expectation {expectation.position}: repeats expectation {seen[identity]}")
             seen[identity] = expectation.position
 
 

@@ -27,8 +27,8 @@ def land_demonstration(declaration: SourceDeclaration, source_dir: Path, landing
                 written.append(target)
     if not landing_dir.is_dir() or not any(landing_dir.iterdir()):
         raise SourceNotReadyError(
-            f"The source {declaration.name} ships no demonstration data and its landing {landing_dir} is empty: put its "
-            "files there, named as its declaration says."
+            f"The source {declaration.name} ships no demonstration data and its landing {landing_dir} is empty: "
+            "put its files there, named as its declaration says."
         )
     return written
 
@@ -46,4 +46,4 @@ def _copy_whole(origin: Path, target: Path) -> None:
     shutil.copyfile(origin, unfinished)
     with unfinished.open("rb") as file:
         os.fsync(file.fileno())
-    os.replace(unfinished, target)
+    unfinished.replace(target)

@@ -70,12 +70,11 @@ def landing_fingerprint(declaration: SourceDeclaration) -> str:
 
 
 def _files(table: LandingTable) -> list[Path]:
-    return [Path(path) for path in sorted(glob.glob(table.path, recursive=True))]
+    # A location may be a pattern with folders in it, which Path.glob would take relative to one of them only.
+    return [Path(path) for path in sorted(glob.glob(table.path, recursive=True))]  # noqa: PTH207
 
 
-def _inspect(
-    connection: duckdb.DuckDBPyConnection, table: LandingTable, as_of: date, timezone: str
-) -> LandedTable:
+def _inspect(connection: duckdb.DuckDBPyConnection, table: LandingTable, as_of: date, timezone: str) -> LandedTable:
     if not _files(table):
         raise SourceNotReadyError(f"{table.name}: no file at {table.path}")
     try:
@@ -86,16 +85,22 @@ def _inspect(
             raise SourceNotReadyError(
                 f"{table.name}: {table.path} has no column {', '.join(missing)}; it has {', '.join(sorted(columns))}"
             )
-        event = f'try_cast("{table.event_column}" as timestamp)' if table.event_column else "cast(null as timestamp)"
-        # A day more than asked for: where the business day ends later than the UTC day.
+        column = f'"{table.event_column}"' if table.event_column else "null"
+        event = f"try_cast({column} as timestamp)"
+        # The bare column is counted as well: read inside try_cast alone, DuckDB 2.0 lets the CSV reader convert it,
+        # and a value that cannot be converted is an error then. A day more than asked for: where the business day
+        # ends later than the UTC day.
         row = connection.execute(
-            f"select count(*), max({event}) filter (where {event} < ?) from {table.location}",
-            [datetime.combine(as_of + timedelta(days=2), time())],
+            f"select count(*), max({event}) filter (where {event} >= ? and {event} < ?), count({column})"
+            f" from {table.location}",
+            [datetime(1970, 1, 1), datetime.combine(as_of + timedelta(days=2), time())],  # noqa: DTZ001
         ).fetchall()[0]
     except duckdb.Error as error:
         raise SourceNotReadyError(f"{table.name}: {table.path} cannot be read: {str(error).splitlines()[0]}") from error
     if table.event_column and row[1] is None:
-        raise SourceNotReadyError(f"{table.name}: {table.path} holds no row up to {as_of} with a readable {table.event_column}")
+        raise SourceNotReadyError(
+            f"{table.name}: {table.path} holds no row up to {as_of} with a readable {table.event_column}"
+        )
     return LandedTable(table.name, int(row[0]), _business_date(row[1], timezone))
 
 

@@ -59,7 +59,8 @@ def describe_accounts(accounts: list[EntityAccount], as_of: date) -> str:
     for account in accounts:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in account.quarantined.items())
         lines.append(
-            f"  {account.entity:<18} {account.rows_in:>12,} = {account.kept:>12,} + {sum(account.quarantined.values()):>9,}"
-            f" + {account.out_of_scope:>9,}" + (f"   ({reasons})" if reasons else "")
+            f"  {account.entity:<18} {account.rows_in:>12,} = {account.kept:>12,}"
+            f" + {sum(account.quarantined.values()):>9,} + {account.out_of_scope:>9,}"
+            + (f"   ({reasons})" if reasons else "")
         )
     return "\n".join(lines)

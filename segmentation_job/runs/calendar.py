@@ -49,9 +49,13 @@ def plan_run(
     """
     refit_date = refit_date_for(as_of)
     if first_customer_date is None or first_customer_date >= refit_date:
-        seen = "no customer is in the source" if first_customer_date is None else f"the first came {first_customer_date}"
-        first = "" if first_customer_date is None else (
-            f" The first date that can be segmented is {_month_after(first_customer_date)}."
+        seen = (
+            "no customer is in the source" if first_customer_date is None else f"the first came {first_customer_date}"
+        )
+        first = (
+            ""
+            if first_customer_date is None
+            else (f" The first date that can be segmented is {_month_after(first_customer_date)}.")
         )
         raise SourceNotReadyError(
             f"Nobody is in scope at {refit_date}, the refit date in effect at {as_of}: {seen}.{first}"

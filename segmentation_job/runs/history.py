@@ -104,7 +104,8 @@ def splice_into_history(
         (lens, as_of, previous_date, next_date),
     )
     warehouse.rows(
-        "delete from promoted.label_history where lens = $1 and (cast($3 as date) is null or valid_from <= cast($3 as date))"
+        "delete from promoted.label_history where lens = $1"
+        " and (cast($3 as date) is null or valid_from <= cast($3 as date))"
         " and (cast($2 as date) is null or valid_to is null or valid_to > cast($2 as date))",
         (lens, previous_date, next_date),
     )

@@ -74,7 +74,8 @@ def _require_verdict(warehouse: Warehouse, plan: RunPlan, subject: str) -> None:
     )
     if not found:
         raise GateFailedError(
-            f"The {subject} of {plan.as_of} have not been gated: run `segmentation gate {subject} --as-of {plan.as_of}`."
+            f"The {subject} of {plan.as_of} have not been gated: "
+            f"run `segmentation gate {subject} --as-of {plan.as_of}`."
         )
     content, passed = found[0]
     if not passed:
@@ -146,9 +147,11 @@ def _register_segments(warehouse: Warehouse, run_date: date) -> None:
         if warehouse.rows("select 1 from promoted.segments where segment_key = ?", (key,)):
             continue
         earlier = equals.get(key)
-        known = warehouse.rows(
-            "select segment_id, name from promoted.segments where segment_key = ?", (earlier,)
-        ) if earlier else []
+        known = (
+            warehouse.rows("select segment_id, name from promoted.segments where segment_key = ?", (earlier,))
+            if earlier
+            else []
+        )
         if known:
             segment_id, name = str(known[0][0]), str(known[0][1])
         else:
@@ -199,7 +202,7 @@ def _promote_labels(warehouse: Warehouse, as_of: date, lens: Lens) -> None:
     under_previous = (
         None
         if previous_model is None or previous_model.version == model.version
-        else _keys_under(warehouse, previous_model, as_of, lens)
+        else _keys_under(warehouse, "candidate", previous_model, as_of, lens)
     )
     warehouse.rows("drop table if exists day_labels")
     if under_previous is None:
@@ -227,7 +230,7 @@ def _promote_labels(warehouse: Warehouse, as_of: date, lens: Lens) -> None:
             (next_date, lens.name),
         )
     else:
-        _fill_temporary(warehouse, "next_under_this_model", _keys_under(warehouse, model, next_date, lens))
+        _fill_temporary(warehouse, "next_under_this_model", _keys_under(warehouse, "promoted", model, next_date, lens))
     splice_into_history(warehouse, lens.name, as_of, previous_date, next_date)
     for table in ("day_labels", "next_under_this_model", "under_previous_model"):
         warehouse.rows(f"drop table if exists {table}")
@@ -238,9 +241,13 @@ def _model_in_effect(warehouse: Warehouse, as_of: date, lens: str) -> Model:
     return read_model(warehouse, str(found[0][0]))
 
 
-def _keys_under(warehouse: Warehouse, model: Model, as_of: date, lens: Lens) -> pa.Table:
-    """The segment that another model gives the customers of a date."""
-    ids, values = read_values(warehouse, "promoted", as_of, lens)
+def _keys_under(warehouse: Warehouse, schema: str, model: Model, as_of: date, lens: Lens) -> pa.Table:
+    """The segment that another model gives the customers of a date.
+
+    schema: where the date's features are committed. What this transaction has promoted itself is not there yet for
+    the cursor that reads it.
+    """
+    ids, values = read_values(warehouse, schema, as_of, lens)
     keys = pa.array(model.segment_keys, pa.string()).take(pa.array(assign(model, values).cluster, pa.int64()))
     return pa.table({"customer_id": pa.array(ids, pa.string()), "segment_key": keys})
 
@@ -254,9 +261,7 @@ def _clear_run(warehouse: Warehouse, plan: RunPlan) -> None:
     """Take away the candidates that no other run under way needs."""
     warehouse.rows("delete from pipeline.plans where run_date = ?", (plan.as_of,))
     for table in (*FEATURE_TABLES, "feature_inputs"):
-        warehouse.rows(
-            f"delete from candidate.{table} where as_of_date not in (select as_of_date from pipeline.plans)"
-        )
+        warehouse.rows(f"delete from candidate.{table} where as_of_date not in (select as_of_date from pipeline.plans)")
     for table in ("labels", "runs", "run_inputs"):
         warehouse.rows(f"delete from candidate.{table} where as_of_date = ?", (plan.as_of,))
     for table in MODEL_TABLES:

@@ -153,9 +153,7 @@ def _segment_lens(
     return LensOutcome(lens.name, model.version, last is not None, model.k, totals.customers, reason)
 
 
-def _bring_models_up_to_date(
-    warehouse: Warehouse, plan: RunPlan, lens: Lens, sample_size: int
-) -> list[FittedModel]:
+def _bring_models_up_to_date(warehouse: Warehouse, plan: RunPlan, lens: Lens, sample_size: int) -> list[FittedModel]:
     """Walk the lineage from its start; fit every model whose features, lens or predecessor are not its own any more."""
     promoted = promoted_dates(warehouse)
     lineage = read_lineage(warehouse, lens.name)
@@ -215,7 +213,7 @@ def _fit(
             if earlier is not None and earlier != later
         )
     texts = name_segments(X, clusters, lens, taken, model.segment_keys, values)
-    segments = []
+    segments: list[dict[str, object]] = []
     for cluster, (key, relation, text) in enumerate(zip(model.segment_keys, model.relations, texts, strict=True)):
         if relation != NEW:
             continue
@@ -413,6 +411,4 @@ def _write_run(
         "model": model.version,
     }
     for name, content in inputs.items():
-        warehouse.rows(
-            "insert into candidate.run_inputs values (?, ?, ?, ?)", (plan.as_of, lens.name, name, content)
-        )
+        warehouse.rows("insert into candidate.run_inputs values (?, ?, ?, ?)", (plan.as_of, lens.name, name, content))

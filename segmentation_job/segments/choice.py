@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,8 @@ BOOTSTRAPS = 10
 # Enough for what comes back in most bootstraps, at a third of the time of a fit that counts.
 BOOTSTRAP_RESTARTS = 3
 STABILITY_ROWS = 5_000
+# Fewer people are no segment, whatever share of a small shop they are.
+FEWEST_CUSTOMERS = 3
 SILHOUETTE_ROWS = 5_000
 FIGURE_DECIMALS = 6
 
@@ -58,7 +61,8 @@ def choose_model(X: FloatArray, lens: Lens, seed: int) -> Choice:
 
     X: (n, d) encoded, customers sorted by id · seed: of the fits, bootstraps and samples.
 
-    Gates: the smallest segment holds at least the lens's smallest_share, and the stability is at least 0.6.
+    Gates: the smallest segment holds at least the lens's smallest_share and three customers, and the stability is
+    at least 0.6.
     Among those that pass both, the lowest Davies–Bouldin index wins (Davies & Bouldin 1979), ties to the
     smaller k; where none is stable, the most stable of those large enough. Where no k of the range gives
     segments large enough, k goes down from k_min to 2 until one does, stable or not. Stability is the mean
@@ -72,11 +76,12 @@ def choose_model(X: FloatArray, lens: Lens, seed: int) -> Choice:
 
 
 def _choose(X: FloatArray, lens: Lens, seed: int) -> Choice:
+    # Rounded down, as shares are rounded: exactly three customers are enough.
+    fewest_share = math.floor(FEWEST_CUSTOMERS / len(X) * 10**FIGURE_DECIMALS) / 10**FIGURE_DECIMALS
+    lens = replace(lens, smallest_share=max(lens.smallest_share, fewest_share))
     most = min(lens.k_max, len(np.unique(X, axis=0)))
     candidates = [
-        _candidate(X, algorithm, k, lens, seed)
-        for algorithm in lens.algorithms
-        for k in range(lens.k_min, most + 1)
+        _candidate(X, algorithm, k, lens, seed) for algorithm in lens.algorithms for k in range(lens.k_min, most + 1)
     ]
     winner = _winner(candidates, lens)
     below = min(lens.k_min - 1, most)
@@ -213,8 +218,7 @@ def _losing_reason(candidate: CandidateFigures, winner: CandidateFigures, lens: 
     if candidate.jaccard_stability < STABILITY_FLOOR:
         return f"its stability {candidate.jaccard_stability:.3f} is under {STABILITY_FLOOR:.2f}"
     return (
-        f"its Davies–Bouldin index {candidate.davies_bouldin:.3f} is not below "
-        f"the winner's {winner.davies_bouldin:.3f}"
+        f"its Davies–Bouldin index {candidate.davies_bouldin:.3f} is not below the winner's {winner.davies_bouldin:.3f}"
     )
 
 

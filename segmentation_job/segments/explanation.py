@@ -284,9 +284,7 @@ def _simplified(path: list[tuple[int, bool, float]], values: FloatArray, lens: L
     return [_Condition(index, above, threshold) for (index, above), threshold in tightest.items()]
 
 
-def _rule(
-    conditions: Sequence[_Condition], values: FloatArray, members: NDArray[np.bool_], lens: Lens
-) -> Rule:
+def _rule(conditions: Sequence[_Condition], values: FloatArray, members: NDArray[np.bool_], lens: Lens) -> Rule:
     met = np.logical_and.reduce([condition.holds(values) for condition in conditions])
     both = int((met & members).sum())
     text = " and ".join(_said(condition, lens.features[condition.index]) for condition in conditions)

@@ -52,6 +52,4 @@ def fit_model(
         relations=(NEW,) * k,
         outlier_cost=tuple(quantise(np.array(outlier_cost)).tolist()),
     )
-    return replace(
-        model, segment_keys=tuple(segment_key(lens.name, model.version, cluster) for cluster in range(k))
-    )
+    return replace(model, segment_keys=tuple(segment_key(lens.name, model.version, cluster) for cluster in range(k)))

@@ -46,9 +46,7 @@ def match_clusters(
     known = np.array([isinstance(key, str) for key in incumbent_keys], dtype=bool)
     if not known.any():
         return [None] * k
-    keys, key_index = np.unique(
-        np.asarray(incumbent_keys, dtype=object)[known].astype(str), return_inverse=True
-    )
+    keys, key_index = np.unique(np.asarray(incumbent_keys, dtype=object)[known].astype(str), return_inverse=True)
     clusters = np.asarray(challenger_clusters)[known]
     both = np.bincount(clusters * len(keys) + key_index, minlength=k * len(keys)).reshape(k, len(keys))
     either = both.sum(axis=1, keepdims=True) + both.sum(axis=0, keepdims=True) - both

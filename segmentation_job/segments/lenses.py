@@ -239,9 +239,7 @@ class _Reader:
 
     def whole(self, value: object, key: str, at_least: int) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-            self.fail(
-                key, f"{value!r} is not a whole number of at least {at_least}", f"write {at_least} or more"
-            )
+            self.fail(key, f"{value!r} is not a whole number of at least {at_least}", f"write {at_least} or more")
         return value
 
     def one_of(self, value: object, key: str, choices: list[str] | tuple[str, ...]) -> str:

@@ -40,9 +40,7 @@ class Model:
         for name in ("centroids", "segment_keys", "relations", "outlier_cost"):
             if len(getattr(self, name)) != self.k:
                 found = len(getattr(self, name))
-                raise ValueError(
-                    f"model of {self.lens_name}: {name} has {found} entries for {self.k} clusters"
-                )
+                raise ValueError(f"model of {self.lens_name}: {name} has {found} entries for {self.k} clusters")
         if len(set(self.segment_keys)) != self.k:
             raise ValueError(f"model of {self.lens_name}: two clusters share a segment key")
 

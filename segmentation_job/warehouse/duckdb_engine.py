@@ -24,9 +24,7 @@ class DuckDBWarehouse:
     def __init__(self, path: Path, *, threads: int, memory_limit: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._connection = duckdb.connect(
-                str(path), config={"threads": threads, "memory_limit": memory_limit}
-            )
+            self._connection = duckdb.connect(str(path), config={"threads": threads, "memory_limit": memory_limit})
         except duckdb.IOException as error:
             if "lock" in str(error).lower():
                 raise WarehouseLockedError(
@@ -120,7 +118,7 @@ class DuckDBWarehouse:
     def content_hash(self, table: str, key: Mapping[str, object]) -> str:
         # Doubles count in millionths, as they are rounded by contract: engines write them differently as text.
         texts = [
-            f'coalesce(cast(cast(round("{column}" * 1000000) as decimal(38, 0)) as varchar), \'~\')'
+            f"coalesce(cast(cast(round(\"{column}\" * 1000000) as decimal(38, 0)) as varchar), '~')"
             if kind == "DOUBLE"
             else f"coalesce(cast(\"{column}\" as varchar), '~')"
             for column, kind in sorted(self.columns(table).items())

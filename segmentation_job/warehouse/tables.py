@@ -151,12 +151,15 @@ TABLES: Final = (
     # What exactly a gate let through: promotion takes nothing else.
     _create(
         "pipeline.gate_verdicts",
-        "(as_of_date date not null, subject varchar not null, candidate_hash varchar not null, passed boolean not null)",
+        "(as_of_date date not null, subject varchar not null, candidate_hash varchar not null,"
+        " passed boolean not null)",
     ),
     _create("pipeline.versions", "(part varchar not null, version varchar not null)"),
     # Present while the marts hold what is promoted: publishing takes nothing else.
     _create("pipeline.marts_state", "(marts_version varchar not null)"),
-    _create("pipeline.publications", "(as_of_date date not null, marts_version varchar not null, file varchar not null)"),
+    _create(
+        "pipeline.publications", "(as_of_date date not null, marts_version varchar not null, file varchar not null)"
+    ),
     _create("candidate.labels", _LABELS),
     _create("candidate.models", _MODELS.format(run_date=_RUN_DATE)),
     _create("candidate.model_candidates", _MODEL_CANDIDATES.format(run_date=_RUN_DATE)),

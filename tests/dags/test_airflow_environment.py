@@ -216,9 +216,7 @@ def test_serving_says_where_and_ends_its_processes_when_told(prepared: dict[str,
         "PYTHONPATH": str(PROJECT_DIR),
     }
     script = "import os; from segmentation_job.airflow_environment import serve; serve(os.environ)"
-    server = subprocess.Popen(
-        [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True
-    )
+    server = subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     said = ""
     for line in server.stdout:

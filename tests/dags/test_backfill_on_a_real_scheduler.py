@@ -40,9 +40,7 @@ class Deployment:
     data_dir: Path
 
     def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        return request_json(
-            method, f"{self.airflow.url}/api/v2/{path}", token=self.airflow.token(), body=body
-        )
+        return request_json(method, f"{self.airflow.url}/api/v2/{path}", token=self.airflow.token(), body=body)
 
     def task_logs(self, run_id: str) -> str:
         folder = self.airflow.home / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}"
@@ -118,12 +116,8 @@ def test_a_backfill_of_three_dates_ends_with_the_three_dates_in_the_history(depl
         states = {task["task_id"]: task["state"] for task in deployment.call("GET", path)["task_instances"]}
         assert states == {step.name: "success" for step in STEPS}
 
-    with duckdb.connect(
-        str(deployment.data_dir / "serving" / "segments.duckdb"), read_only=True
-    ) as published:
-        recorded = published.execute(
-            "select distinct as_of_date from segmentation_runs order by as_of_date"
-        ).fetchall()
+    with duckdb.connect(str(deployment.data_dir / "serving" / "segments.duckdb"), read_only=True) as published:
+        recorded = published.execute("select distinct as_of_date from segmentation_runs order by as_of_date").fetchall()
         assert [row[0] for row in recorded] == list(DATES)
         for day in DATES:
             customers = published.execute(

@@ -33,9 +33,7 @@ def wait_for(path: Path, seconds: float = 30.0) -> None:
         time.sleep(0.02)
 
 
-def test_a_task_runs_the_command_of_its_step_for_the_date(
-    fake_segmentation: FakeCommand, tmp_path: Path
-) -> None:
+def test_a_task_runs_the_command_of_its_step_for_the_date(fake_segmentation: FakeCommand, tmp_path: Path) -> None:
     calls = fake_segmentation("exit 0")
     for step in STEPS:
         task_for(step.name, tmp_path).run_command(force=False, attempt=1)
@@ -127,9 +125,7 @@ def test_a_setting_that_is_no_number_is_named() -> None:
         RetrySettings.from_environment({"SEGMENTATION_SOURCE_RETRY_MINUTES": "-1"})
 
 
-def test_a_missing_command_says_what_to_put_on_the_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_command_says_what_to_put_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(AirflowFailException, match="on PATH"):
         task_for("check", tmp_path).run_command(force=False, attempt=1)
@@ -159,9 +155,7 @@ def test_killing_a_task_ends_its_command(fake_segmentation: FakeCommand, tmp_pat
 
 
 def test_ctrl_c_ends_the_command_too(fake_segmentation: FakeCommand, tmp_path: Path) -> None:
-    fake_segmentation(
-        f'trap \'touch "{tmp_path}/heard"; exit 143\' TERM\ntouch "{tmp_path}/started"\nsleep 60 & wait'
-    )
+    fake_segmentation(f'trap \'touch "{tmp_path}/heard"; exit 143\' TERM\ntouch "{tmp_path}/started"\nsleep 60 & wait')
     script = (
         "from segmentation_job.airflow_step import SegmentationStep\n"
         f"task = SegmentationStep(step_name='segment', project_dir={str(tmp_path)!r}, as_of='2018-01-01')\n"
@@ -175,9 +169,7 @@ def test_ctrl_c_ends_the_command_too(fake_segmentation: FakeCommand, tmp_path: P
     assert (tmp_path / "heard").exists()
 
 
-def test_killing_a_task_whose_command_has_ended_is_harmless(
-    fake_segmentation: FakeCommand, tmp_path: Path
-) -> None:
+def test_killing_a_task_whose_command_has_ended_is_harmless(fake_segmentation: FakeCommand, tmp_path: Path) -> None:
     fake_segmentation("exit 0")
     task = task_for("segment", tmp_path)
     task.on_kill()

@@ -1,5 +1,4 @@
 """For each expectation of each suite, the smallest damage that breaks it and no other."""
-# ruff: noqa: E501 (sentences and SQL read better unbroken)
 
 from dataclasses import dataclass
 from itertools import chain, zip_longest
@@ -53,9 +52,7 @@ def _keys(table: str) -> list[Corruption]:
             "as_of_date is never null": (_copy(candidate, "null as as_of_date"),),
             "customer_id is never null": (_copy(candidate, "null as customer_id"),),
             "A customer has one row per as-of date": (_copy(candidate, ""),),
-            "Every customer in scope has a row": (
-                f"delete from {candidate} where customer_id = '{NON_BUYER}'",
-            ),
+            "Every customer in scope has a row": (f"delete from {candidate} where customer_id = '{NON_BUYER}'",),
             "Every row is of a customer in scope": (_copy(candidate, "'ghost' as customer_id"),),
             "Customers number between 98% and 200% of those at the previous promoted date": (copies,),
         }.items()
@@ -64,9 +61,7 @@ def _keys(table: str) -> list[Corruption]:
 
 def _never_null(table: str, columns: str, customer: str = NON_BUYER) -> list[Corruption]:
     return [
-        Corruption(
-            table, f"{column} is never null", (_change(f"candidate.{table}", f"{column} = null", customer),)
-        )
+        Corruption(table, f"{column} is never null", (_change(f"candidate.{table}", f"{column} = null", customer),))
         for column in columns.split()
     ]
 
@@ -141,8 +136,7 @@ _FINANCIAL = [
             "The largest order lies between the average order and the spend": "largest_order_amount ="
             " spend_amount + 0.01",
             "spend_volatility is known where there is recent spend, and only there": "spend_volatility = null",
-            "spend_trend_90d is -1 or null exactly where the last 90 days brought nothing": "spend_trend_90d"
-            " = null",
+            "spend_trend_90d is -1 or null exactly where the last 90 days brought nothing": "spend_trend_90d = null",
         },
     ),
     Corruption(
@@ -242,9 +236,7 @@ _ENGAGEMENT = [
         "engagement_features",
         "Nobody ordered before being first seen: tenure is at least recency",
         (
-            _change(
-                "intermediate.int_customer_first_seen", f"first_seen_date = {_DATE} - 1", ONE_DAY_SHOPPER
-            ),
+            _change("intermediate.int_customer_first_seen", f"first_seen_date = {_DATE} - 1", ONE_DAY_SHOPPER),
             _change(
                 "candidate.engagement_features",
                 f"first_seen_date = {_DATE} - 1, tenure_days = 1",

@@ -86,9 +86,7 @@ def build_warehouse(path: Path, customer_count: int = 60) -> Path:
     with duckdb.connect(str(path)) as connection:
         for schema in ("candidate", "promoted", "intermediate"):
             connection.execute(f"create schema {schema}")
-        connection.execute(
-            "create table promoted.dates (as_of_date date, has_labels boolean, content_hash varchar)"
-        )
+        connection.execute("create table promoted.dates (as_of_date date, has_labels boolean, content_hash varchar)")
         connection.execute("insert into promoted.dates values (?, true, 'hash')", [PREVIOUS])
         for schema, as_of in (("candidate", AS_OF), ("promoted", PREVIOUS)):
             known = [customer for customer in customers if customer.first_seen < as_of]

@@ -33,9 +33,7 @@ FAILED = replace(
 @pytest.mark.parametrize(
     ("outcome", "stops"), [("failed", True), ("error", True), ("warned", False), ("not_applicable", False)]
 )
-def test_critical_failures_and_errors_stop_the_run_and_warnings_do_not(
-    outcome: OutcomeName, stops: bool
-) -> None:
+def test_critical_failures_and_errors_stop_the_run_and_warnings_do_not(outcome: OutcomeName, stops: bool) -> None:
     assert gate_failed([PASSED, replace(PASSED, outcome=outcome)]) is stops
 
 
@@ -57,9 +55,7 @@ def test_a_failure_is_told_with_its_suite_date_column_words_rows_and_first_keys(
 
 
 def test_errors_of_one_cause_are_one_line_and_come_first() -> None:
-    error = replace(
-        PASSED, outcome="error", observed="table candidate.x does not exist", unexpected_count=None
-    )
+    error = replace(PASSED, outcome="error", observed="table candidate.x does not exist", unexpected_count=None)
     lines = describe_outcomes([FAILED, error, replace(error, description="Another")]).splitlines()
     assert lines[1] == (
         "ERROR   financial_features (2017-12-31): 2 expectations could not be evaluated: "
@@ -71,6 +67,4 @@ def test_errors_of_one_cause_are_one_line_and_come_first() -> None:
 def test_what_was_not_compared_is_told_with_its_reason() -> None:
     skipped = replace(PASSED, outcome="not_applicable", observed="all values are null")
     text = describe_outcomes([PASSED, skipped, replace(skipped, description="Another")])
-    assert text.splitlines()[-1] == (
-        "not applicable  financial_features (2017-12-31): 2 × all values are null"
-    )
+    assert text.splitlines()[-1] == ("not applicable  financial_features (2017-12-31): 2 × all values are null")

@@ -69,9 +69,7 @@ def test_the_shipped_suites_carry_no_ids() -> None:
         (lambda d: d.update(id="3f"), "unknown key 'id'"),
     ],
 )
-def test_a_faulty_suite_is_refused_with_its_file_and_position(
-    folder: Path, change: Edit, message: str
-) -> None:
+def test_a_faulty_suite_is_refused_with_its_file_and_position(folder: Path, change: Edit, message: str) -> None:
     edit(folder, change)
     with pytest.raises(SuiteError, match=f"financial_features.json.*{message}"):
         load_suites(folder)

@@ -32,13 +32,9 @@ def lens_text() -> LensText:
             "seed": 7,
             "features": [
                 feature("purchases.order_count", "log", "frequency", "frequent", "rare", "orders", "count"),
-                feature(
-                    "purchases.basket_amount", "log", "basket", "big-basket", "small-basket", "order amount"
-                ),
+                feature("purchases.basket_amount", "log", "basket", "big-basket", "small-basket", "order amount"),
                 {
-                    **feature(
-                        "money.deal_share", "as_is", "deals", "deal-seeking", "full-price", "deals", "share"
-                    ),
+                    **feature("money.deal_share", "as_is", "deals", "deal-seeking", "full-price", "deals", "share"),
                     "high_noun": "deal seekers",
                 },
             ],

@@ -8,8 +8,9 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from segmentation_job.segments import choice as choice_module
-from segmentation_job.segments.choice import NoModelError, best_match_jaccard, choose_model, jaccard_stability
+from segmentation_job.segments.choice import best_match_jaccard, choose_model, jaccard_stability
 from segmentation_job.segments.encoding import FloatArray
+from segmentation_job.segments.errors import NoModelError
 
 
 def groups(*sizes: int, spread: float = 0.3, seed: int = 4) -> FloatArray:
@@ -17,10 +18,7 @@ def groups(*sizes: int, spread: float = 0.3, seed: int = 4) -> FloatArray:
     random = np.random.default_rng(seed)
     centres = 10 * np.eye(len(sizes))
     return np.vstack(
-        [
-            random.normal(centre, spread, (size, len(sizes)))
-            for centre, size in zip(centres, sizes, strict=True)
-        ]
+        [random.normal(centre, spread, (size, len(sizes))) for centre, size in zip(centres, sizes, strict=True)]
     )
 
 
@@ -62,9 +60,7 @@ def test_where_none_is_stable_the_most_stable_wins_and_it_is_said(
     monkeypatch.setattr(choice_module, "jaccard_stability", stability_by_k({3: 0.31, 4: 0.52, 5: 0.44}))
     choice = choose_model(groups(80, 80, 80), make_lens(k_min=3, k_max=5, smallest_share=0.01), seed=1)
     assert choice.k == 4
-    assert choice.reason == (
-        "won with the highest stability (0.520) of those large enough: none reaches 0.60"
-    )
+    assert choice.reason == ("won with the highest stability (0.520) of those large enough: none reaches 0.60")
     assert not any(candidate.passed_gates for candidate in choice.candidates)
     assert "0.310 is under 0.60" in choice.candidates[0].reason
 

@@ -100,9 +100,7 @@ def test_a_constant_or_empty_feature_contributes_nothing_and_is_reported(
 
 
 @pytest.mark.parametrize("infinite", [np.inf, -np.inf])
-def test_an_infinite_value_is_refused_with_the_feature_s_name(
-    lens: Lens, shop: FloatArray, infinite: float
-) -> None:
+def test_an_infinite_value_is_refused_with_the_feature_s_name(lens: Lens, shop: FloatArray, infinite: float) -> None:
     values = shop.copy()
     values[3, 1] = infinite
     message = r"purchases\.basket_amount is infinite for 1 of 300 customers"

@@ -35,9 +35,7 @@ def texts(
     taken: dict[str, str] | None = None,
     keys: tuple[str, ...] = KEYS,
 ) -> list[SegmentText]:
-    return name_segments(
-        encode(values, fit_encoding(values, lens)), clusters, lens, taken or {}, keys, values
-    )
+    return name_segments(encode(values, fit_encoding(values, lens)), clusters, lens, taken or {}, keys, values)
 
 
 def test_a_name_says_what_sets_the_segment_apart(shop: FloatArray, lens: Lens) -> None:
@@ -64,9 +62,7 @@ def test_means_tell_the_difference_where_the_medians_are_equal(make_lens: Any) -
     assert second.name == "Typical shoppers"
 
 
-def test_traits_are_the_differences_in_standard_deviations_the_strongest_first(
-    shop: FloatArray, lens: Lens
-) -> None:
+def test_traits_are_the_differences_in_standard_deviations_the_strongest_first(shop: FloatArray, lens: Lens) -> None:
     X = encode(shop, fit_encoding(shop, lens))
     traits = texts(shop, GROUPS, lens)[0].traits
     assert [trait.direction for trait in traits if trait.column == "purchases.order_count"] == ["high"]
@@ -134,9 +130,7 @@ def test_what_the_name_says_is_in_the_description_before_stronger_differences(ma
     random = np.random.default_rng(6)
     clusters = np.repeat([0, 1], 100)
     strengths = {"a": 9.0, "b": 8.0, "c": 7.0, "d": 3.0}
-    values = np.column_stack(
-        [10 + random.normal(strength * (clusters == 0), 2) for strength in strengths.values()]
-    )
+    values = np.column_stack([10 + random.normal(strength * (clusters == 0), 2) for strength in strengths.values()])
     features = [
         {**FEATURE, "column": f"t.{name}", "family": name, "encoding": "as_is", "label": f"figure {name}"}
         | {"high": "daring" if name == "d" else "", "low": ""}
@@ -192,10 +186,7 @@ def test_precision_is_of_those_who_meet_the_rule_and_recall_of_those_who_belong(
 def test_of_two_conditions_on_one_feature_the_narrower_is_said(lens: Lens) -> None:
     values = np.column_stack([np.arange(100), np.arange(100), np.ones(100)]).astype(float)
     path = [(0, True, 10.5), (1, False, 80.0), (0, True, 30.5), (1, False, 60.0)]
-    said = [
-        (condition.index, condition.above, condition.threshold)
-        for condition in _simplified(path, values, lens)
-    ]
+    said = [(condition.index, condition.above, condition.threshold) for condition in _simplified(path, values, lens)]
     assert said == [(0, True, 30.0), (1, False, 60.0)]
 
 

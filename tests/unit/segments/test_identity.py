@@ -36,9 +36,7 @@ def test_renumbered_clusters_are_recognised(order: list[int], labels: list[int])
         assert matched[order[label]] == f"key{label}"
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["a", "b", "c", None])), min_size=1, max_size=60)
-)
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["a", "b", "c", None])), min_size=1, max_size=60))
 def test_no_key_goes_to_two_clusters(pairs: list[tuple[int, str | None]]) -> None:
     matched = match_clusters(np.array([cluster for cluster, _ in pairs]), [key for _, key in pairs], 6)
     kept = [key for key in matched if key is not None]

@@ -8,7 +8,8 @@ import yaml
 
 import segmentation_job
 from segmentation_job.segments import algorithms, encoding, lenses
-from segmentation_job.segments.lenses import Lens, LensError, parse_lens
+from segmentation_job.segments.errors import LensError
+from segmentation_job.segments.lenses import Lens, parse_lens
 
 ORDERS = {
     "column": "purchases.order_count",
@@ -80,9 +81,7 @@ def test_a_text_that_is_no_lens_at_all_is_refused_by_file(text: str) -> None:
         parse_lens(text, "lenses/shop.yaml")
 
 
-def test_the_version_is_of_the_content_and_not_of_the_layout(
-    lens_text: Any, lens: Lens, make_lens: Any
-) -> None:
+def test_the_version_is_of_the_content_and_not_of_the_layout(lens_text: Any, lens: Lens, make_lens: Any) -> None:
     shuffled = yaml.safe_dump(yaml.safe_load(lens_text()), sort_keys=False, default_flow_style=True)
     assert parse_lens("# a comment\n" + shuffled, "elsewhere/shop.yaml").version == lens.version
     assert make_lens(k_max=6).version != lens.version
@@ -100,9 +99,7 @@ def test_every_encoding_and_algorithm_that_a_lens_may_name_exists() -> None:
 
 def test_the_shipped_lenses_are_valid_and_can_speak() -> None:
     folder = Path(segmentation_job.__file__).parent / "lenses"
-    shipped = {
-        path.stem: parse_lens(path.read_text(encoding="utf-8"), str(path)) for path in folder.glob("*.yaml")
-    }
+    shipped = {path.stem: parse_lens(path.read_text(encoding="utf-8"), str(path)) for path in folder.glob("*.yaml")}
     assert "overall" in shipped
     for lens in shipped.values():
         assert len({feature.high for feature in lens.features if feature.high}) > 2

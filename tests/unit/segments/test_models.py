@@ -103,9 +103,7 @@ def test_the_same_customers_give_the_same_model(model: Model, lens: Lens, shop: 
     assert fit_model(shop.copy(), lens, "kmeans", 3, AS_OF) == model
 
 
-@pytest.mark.parametrize(
-    "short", [{"relations": ("new",)}, {"outlier_cost": ()}, {"segment_keys": ("a", "b")}]
-)
+@pytest.mark.parametrize("short", [{"relations": ("new",)}, {"outlier_cost": ()}, {"segment_keys": ("a", "b")}])
 def test_a_model_whose_parts_disagree_with_k_is_refused(model: Model, short: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="entries for 3 clusters"):
         replace(model, **short)
@@ -118,9 +116,7 @@ def test_a_model_with_one_key_twice_is_refused(model: Model) -> None:
 
 def test_one_in_two_hundred_fitting_customers_of_a_segment_is_an_outlier(lens: Lens) -> None:
     random = np.random.default_rng(2)
-    values = np.column_stack(
-        [random.uniform(1, 99, 2000), random.uniform(1, 9, 2000), random.uniform(0, 1, 2000)]
-    )
+    values = np.column_stack([random.uniform(1, 99, 2000), random.uniform(1, 9, 2000), random.uniform(0, 1, 2000)])
     model = fit_model(values, lens, "kmeans", 2, AS_OF)
     assignment = assign(model, values)
     for cluster in range(2):
