@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from segmentation_job.run_log import StepInProgress, logged_step
 from segmentation_job.segments.errors import LensError, NoModelError
 from segmentation_job.settings import Settings
 from segmentation_job.steps import ExitCode
+
+if TYPE_CHECKING:
+    from segmentation_job.landing.declaration import SourceDeclaration
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -59,11 +62,10 @@ Force = Annotated[bool, typer.Option("--force", help="Compute the date even wher
 @app.command()
 def land() -> None:
     """Put the source's demonstration data where its own files would land; files that are there stay."""
-    from segmentation_job.landing.declaration import read_declaration
     from segmentation_job.landing.demonstration import land_demonstration
 
     settings = _settings()
-    written = land_demonstration(read_declaration(settings.source_dir), settings.source_dir, settings.landing_dir)
+    written = land_demonstration(_declaration(settings), settings.source_dir, settings.landing_dir)
     print(
         f"Landed {len(written)} files in {settings.landing_dir}" if written else f"{settings.landing_dir} is complete"
     )
@@ -72,7 +74,6 @@ def land() -> None:
 @app.command()
 def check(as_of: AsOf, force: Force = False) -> None:
     """Check that every source is there and fresh enough for the date, and whether there is anything to do."""
-    from segmentation_job.landing.declaration import read_declaration
     from segmentation_job.landing.readiness import check_freshness, inspect_landing, landing_fingerprint
     from segmentation_job.runs.state import is_current
     from segmentation_job.runs.versions import read_lenses, read_logic_versions
@@ -80,7 +81,7 @@ def check(as_of: AsOf, force: Force = False) -> None:
 
     settings = _settings()
     with _step(settings, as_of, "check") as progress:
-        declaration = read_declaration(settings.source_dir)
+        declaration = _declaration(settings)
         landed = inspect_landing(declaration, as_of, settings.timezone)
         lag = settings.max_source_lag_days
         check_freshness(declaration, landed, as_of, declaration.max_source_lag_days if lag is None else lag)
@@ -124,13 +125,12 @@ def build(layer: Annotated[Layer, typer.Argument(help="Layer to build with dbt."
 
 
 def _build_facts(settings: Settings, progress: StepInProgress) -> None:
-    from segmentation_job.landing.declaration import read_declaration
     from segmentation_job.landing.readiness import landing_fingerprint
     from segmentation_job.runs.dbt import dbt_command, dbt_environment, run_dbt
     from segmentation_job.runs.versions import read_logic_versions
     from segmentation_job.warehouse import open_warehouse
 
-    fingerprint = landing_fingerprint(read_declaration(settings.source_dir))
+    fingerprint = landing_fingerprint(_declaration(settings))
     facts = read_logic_versions(settings).facts
     with open_warehouse(settings) as warehouse:
         state = warehouse.rows("select landing_fingerprint, facts_version from pipeline.facts_state")
@@ -333,7 +333,6 @@ def run(
     """Land the demonstration data, run the DAG through Airflow for one date, show the segments."""
     from rich.console import Console
 
-    from segmentation_job.landing.declaration import read_declaration
     from segmentation_job.landing.demonstration import land_demonstration
     from segmentation_job.landing.readiness import inspect_landing
     from segmentation_job.nightly import run_dag
@@ -341,7 +340,7 @@ def run(
 
     settings = _settings()
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    declaration = read_declaration(settings.source_dir)
+    declaration = _declaration(settings)
     written = land_demonstration(declaration, settings.source_dir, settings.landing_dir)
     console.print(f"Landing   {settings.landing_dir}: {f'{len(written)} files written' if written else 'complete'}")
     if as_of is None:
@@ -396,6 +395,13 @@ def main() -> None:
 
 def _settings() -> Settings:
     return Settings.from_environment(os.environ)
+
+
+def _declaration(settings: Settings) -> "SourceDeclaration":
+    from segmentation_job.landing.declaration import read_declaration
+
+    # The data folder has a default of the settings, which the environment does not know.
+    return read_declaration(settings.source_dir, {**os.environ, "SEGMENTATION_DATA_DIR": str(settings.data_dir)})
 
 
 @contextmanager

@@ -19,7 +19,8 @@ class LandingTable:
     """One file, or set of files, of a landing.
 
     location: the DuckDB expression that reads it, such as `read_parquet('…')`. columns: those that the mapping
-    needs. event_column: the time of its newest row says how fresh the landing is; None where it says nothing.
+    needs. event_column: column, or SQL expression, whose newest value says how fresh the landing is; None where
+    nothing does.
     """
 
     name: str

@@ -31,6 +31,8 @@ def inspect_landing(declaration: SourceDeclaration, as_of: date, timezone: str) 
     found, problems = [], []
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
+        # DuckDB 2.0 hands try_cast down to the CSV reader as a plain cast: a date that is none would be an error.
+        connection.execute("set disabled_optimizers = 'type_pushdown'")
         for table in declaration.tables:
             try:
                 found.append(_inspect(connection, table, as_of, timezone))
@@ -85,14 +87,10 @@ def _inspect(connection: duckdb.DuckDBPyConnection, table: LandingTable, as_of: 
             raise SourceNotReadyError(
                 f"{table.name}: {table.path} has no column {', '.join(missing)}; it has {', '.join(sorted(columns))}"
             )
-        column = f'"{table.event_column}"' if table.event_column else "null"
-        event = f"try_cast({column} as timestamp)"
-        # The bare column is counted as well: read inside try_cast alone, DuckDB 2.0 lets the CSV reader convert it,
-        # and a value that cannot be converted is an error then. A day more than asked for: where the business day
-        # ends later than the UTC day.
+        event = f"try_cast({table.event_column or 'null'} as timestamp)"
+        # A day more than asked for: where the business day ends later than the UTC day.
         row = connection.execute(
-            f"select count(*), max({event}) filter (where {event} >= ? and {event} < ?), count({column})"
-            f" from {table.location}",
+            f"select count(*), max({event}) filter (where {event} >= ? and {event} < ?) from {table.location}",
             [datetime(1970, 1, 1), datetime.combine(as_of + timedelta(days=2), time())],  # noqa: DTZ001
         ).fetchall()[0]
     except duckdb.Error as error:

@@ -29,6 +29,13 @@ def splice_into_history(
             from promoted.label_history
             where lens = $1 and valid_from <= cast($4 as date) and (valid_to is null or valid_to > cast($4 as date))
         ),
+        -- Who is away at the next date may come back later.
+        later as (
+            select customer_id, min(valid_from) as valid_from
+            from promoted.label_history
+            where lens = $1 and valid_from > cast($4 as date)
+            group by customer_id
+        ),
         customers as (
             select customer_id from before
             union
@@ -37,7 +44,7 @@ def splice_into_history(
             select customer_id from after
         ),
         at_previous as (
-            select customer_id, valid_from, segment_key, change_cause from before
+            select customer_id, valid_from, segment_key, change_cause, true as is_known from before
         ),
         at_day as (
             select
@@ -50,7 +57,8 @@ def splice_into_history(
                     when day_labels.under_previous_model = before.segment_key then 'model_changed'
                     when day_labels.under_previous_model = day_labels.segment_key then 'customer_moved'
                     else 'both'
-                end as change_cause
+                end as change_cause,
+                false as is_known
             from customers
             left join day_labels on customers.customer_id = day_labels.customer_id
             left join before on customers.customer_id = before.customer_id
@@ -66,7 +74,8 @@ def splice_into_history(
                     when next_under_this_model.segment_key = day_labels.segment_key then 'model_changed'
                     when next_under_this_model.segment_key = after.segment_key then 'customer_moved'
                     else 'both'
-                end as change_cause
+                end as change_cause,
+                false as is_known
             from customers
             left join after on customers.customer_id = after.customer_id
             left join day_labels on customers.customer_id = day_labels.customer_id
@@ -87,19 +96,21 @@ def splice_into_history(
             from points
         ),
         changes as (
-            select * from compared where segment_key is distinct from segment_key_before
+            select * from compared where is_known or segment_key is distinct from segment_key_before
         )
         select
             changes.customer_id,
             changes.valid_from,
             coalesce(
                 lead(changes.valid_from) over (partition by changes.customer_id order by changes.valid_from),
-                after.valid_to
+                after.valid_to,
+                later.valid_from
             ) as valid_to,
             changes.segment_key,
             changes.change_cause
         from changes
         left join after on changes.customer_id = after.customer_id
+        left join later on changes.customer_id = later.customer_id
         """,
         (lens, as_of, previous_date, next_date),
     )
