@@ -1,0 +1,130 @@
+"""Nights run by hand: the steps of the DAG as processes of the real command, without Airflow."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from segmentation_job.steps import STEPS
+
+PROJECT_DIR = Path(__file__).resolve().parents[2]
+COMMAND = Path(sys.executable).with_name("segmentation")
+STEP_NAMES = tuple(step.name for step in STEPS)
+INHERITED_PREFIXES = ("SEGMENTATION_", "AIRFLOW_", "DBT_")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that has ended: its exit code and what it printed."""
+
+    exit_code: int
+    output: str
+
+
+class StepFailedError(AssertionError):
+    """A step ended with another exit code than zero."""
+
+
+@dataclass(frozen=True)
+class Nights:
+    """A data folder, and the commands that work on it.
+
+    settings: environment variables beside SEGMENTATION_DATA_DIR; none is inherited from whoever runs the tests.
+    """
+
+    data_dir: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def source_dir(self) -> Path:
+        return self.data_dir / "complete_journey"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.source_dir / "warehouse.duckdb"
+
+    @property
+    def published_dir(self) -> Path:
+        return self.source_dir / "published"
+
+    @property
+    def serving_link(self) -> Path:
+        return self.data_dir / "serving" / "segments.duckdb"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every command gets."""
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(INHERITED_PREFIXES) and name not in ("SOURCE", "TARGET")
+        }
+        path = os.pathsep.join((str(COMMAND.parent), os.environ.get("PATH", os.defpath)))
+        return {
+            **inherited,
+            "PATH": path,
+            "SEGMENTATION_THREADS": "2",
+            "SEGMENTATION_MEMORY_LIMIT": "1GB",
+            **self.settings,
+            "SEGMENTATION_DATA_DIR": str(self.data_dir),
+        }
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start a command in a session of its own, its output in one pipe."""
+        return subprocess.Popen(
+            [str(COMMAND), *arguments],
+            cwd=PROJECT_DIR,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def command(self, *arguments: str) -> Finished:
+        """Run a command to its end, whatever its exit code."""
+        with self.start(*arguments) as process:
+            output, _ = process.communicate()
+        return Finished(process.returncode, output)
+
+    def step(self, name: str, as_of: date, *, force: bool = False) -> Finished:
+        """Run one step to its end, whatever its exit code."""
+        step = next(step for step in STEPS if step.name == name)
+        return self.command(*step.command(str(as_of), force=force)[1:])
+
+    def run(
+        self, as_of: date, *, first: str = STEP_NAMES[0], last: str = STEP_NAMES[-1], force: bool = False
+    ) -> dict[str, Finished]:
+        """Run the steps from `first` to `last`; raise StepFailedError at the first that fails."""
+        finished: dict[str, Finished] = {}
+        for name in STEP_NAMES[STEP_NAMES.index(first) : STEP_NAMES.index(last) + 1]:
+            finished[name] = self.step(name, as_of, force=force)
+            if finished[name].exit_code != 0:
+                raise StepFailedError(
+                    f"{name} of {as_of} ended with {finished[name].exit_code}:\n{finished[name].output[-4000:]}"
+                )
+        return finished
+
+    def copy(self, data_dir: Path, **settings: str) -> "Nights":
+        """Copy the data folder; the copy's landing counts as unchanged."""
+        shutil.copytree(self.data_dir, data_dir, symlinks=True)
+        return Nights(data_dir, {**self.settings, **settings})
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a query on the warehouse."""
+        with duckdb.connect(str(self.warehouse), read_only=True) as connection:
+            return connection.execute(sql, list(parameters)).fetchall()
+
+    def change(self, *statements: str) -> None:
+        """Change the warehouse behind the pipeline's back."""
+        with duckdb.connect(str(self.warehouse)) as connection:
+            for statement in statements:
+                connection.execute(statement)

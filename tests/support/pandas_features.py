@@ -1,0 +1,225 @@
+"""The four feature tables of The Complete Journey, computed a second time by plain pandas from the raw Parquet.
+
+Written from the descriptions of the contract and not from the SQL of the models, so that the two can disagree.
+Amounts are whole cents until the last step: nothing here depends on the order in which floats are added.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+
+Row = dict[str, object]
+Features = dict[str, dict[str, Row]]
+
+WINDOW_DAYS = 30
+MOST_WINDOWS = 12
+
+
+@dataclass(frozen=True)
+class RawData:
+    """The raw files of The Complete Journey, as the package ships them."""
+
+    transactions: pd.DataFrame
+    products: pd.DataFrame
+    demographics: pd.DataFrame
+    campaigns: pd.DataFrame
+    campaign_descriptions: pd.DataFrame
+    coupon_redemptions: pd.DataFrame
+
+    @classmethod
+    def read(cls, folder: Path) -> "RawData":
+        """Read `<table>.parquet` of every table from this folder."""
+        return cls(**{name: pd.read_parquet(folder / f"{name}.parquet") for name in cls.__dataclass_fields__})
+
+
+def kept_lines(raw: RawData) -> pd.DataFrame:
+    """Return the order lines that are not set aside, with amounts in cents, their day and their product.
+
+    Set aside are lines of unknown products, of no positive quantity, and those whose unit is sold for less than a
+    cent: fuel, by volume. What is given away has no price that could say so, and its quantity counts.
+    """
+    lines = raw.transactions[["household_id", "basket_id", "product_id", "quantity"]].copy()
+    lines["day"] = raw.transactions["transaction_timestamp"].dt.date
+    lines["net"] = _cents(raw.transactions["sales_value"])
+    lines["discount"] = _cents(raw.transactions["retail_disc"]) + _cents(raw.transactions["coupon_match_disc"])
+    lines["gross"] = lines["net"] + lines["discount"]
+    products = raw.products.set_index("product_id")
+    known = lines["product_id"].isin(products.index)
+    counted = (lines["quantity"] > 0) & ((lines["gross"] == 0) | (lines["gross"] >= lines["quantity"]))
+    kept = lines[known & counted].copy()
+    # As the description of stg_order_lines_checked.category has it.
+    category = products["product_category"].fillna(products["department"]).fillna("unknown")
+    kept["category"] = kept["product_id"].map(category)
+    kept["is_private_label"] = kept["product_id"].map(products["brand"]) == "Private"
+    return kept
+
+
+def first_seen(raw: RawData) -> dict[int, date]:
+    """Return the day of each household's first order, whether or not a line of it is kept."""
+    days: dict[int, date] = raw.transactions.groupby("household_id")["transaction_timestamp"].min().dt.date.to_dict()
+    return days
+
+
+def compute_features(raw: RawData, as_of: date) -> Features:
+    """Compute every column of the four feature tables: family → customer → column → value.
+
+    as_of: only what happened before this day counts; customers first seen on it or later are out of scope.
+    """
+    lines = kept_lines(raw)
+    past = lines[lines["day"] < as_of]
+    lines_of = {int(household): group for household, group in past.groupby("household_id")}
+    answers = {int(row["household_id"]): row for row in raw.demographics.to_dict("records")}
+    contacts_of = _contacts(raw, as_of)
+    features: Features = {family: {} for family in ("demographic", "financial", "purchase", "engagement")}
+    for household, seen in first_seen(raw).items():
+        if seen >= as_of:
+            continue
+        customer = str(household)
+        own = lines_of.get(household, past.iloc[:0])
+        window_count = min(MOST_WINDOWS, math.ceil((as_of - seen).days / WINDOW_DAYS))
+        features["demographic"][customer] = _demographic(answers.get(household, {}))
+        features["financial"][customer] = _financial(own, as_of, window_count)
+        features["purchase"][customer] = _purchase(own, as_of)
+        features["engagement"][customer] = _engagement(own, contacts_of.get(household, []), as_of, seen, window_count)
+    return features
+
+
+def _demographic(answer: Mapping[str, object]) -> Row:
+    known = {name: str(value).strip() for name, value in answer.items() if pd.notna(value)}
+    size = known.get("household_size")
+    row: Row = {
+        "age_years": None,
+        "age_band": known.get("age"),
+        "gender": None,
+        "income_amount": None,
+        "income_band": known.get("income"),
+        "country": None,
+        "region": None,
+        "city": None,
+        "postal_code": None,
+        "language": None,
+        "ethnicity": None,
+        "household_size": None if size is None else int(size.removesuffix("+")),
+        "marital_status": known.get("marital_status"),
+        "education": None,
+        "acquisition_channel": None,
+    }
+    return {**row, "has_demographics": any(value is not None for value in row.values())}
+
+
+def _financial(lines: pd.DataFrame, as_of: date, window_count: int) -> Row:
+    spend, gross, discount = (int(lines[name].sum()) for name in ("net", "gross", "discount"))
+    of_orders = lines.groupby("basket_id")["net"].sum()
+    last_90 = _spend_between(lines, as_of - timedelta(days=90), as_of)
+    earlier_90 = _spend_between(lines, as_of - timedelta(days=180), as_of - timedelta(days=90))
+    windows = [
+        _spend_between(lines, as_of - timedelta(days=WINDOW_DAYS * (i + 1)), as_of - timedelta(days=WINDOW_DAYS * i))
+        for i in range(window_count)
+    ]
+    return {
+        "spend_amount": _money(spend),
+        "spend_amount_30d": _money(_spend_between(lines, as_of - timedelta(days=30), as_of)),
+        "spend_amount_90d": _money(last_90),
+        "spend_amount_365d": _money(_spend_between(lines, as_of - timedelta(days=365), as_of)),
+        "gross_amount": _money(gross),
+        "discount_amount": _money(discount),
+        "discount_share": _ratio(discount, gross),
+        "average_order_amount": None if of_orders.empty else _money(Decimal(spend) / len(of_orders)),
+        "largest_order_amount": None if of_orders.empty else _money(int(of_orders.max())),
+        "spend_volatility": _variation(windows),
+        "spend_trend_90d": _ratio(last_90 - earlier_90, last_90 + earlier_90),
+    }
+
+
+def _purchase(lines: pd.DataFrame, as_of: date) -> Row:
+    orders = lines.drop_duplicates("basket_id")
+    days = sorted(set(orders["day"]))
+    gaps = [(later - earlier).days for earlier, later in pairwise(days)]
+    spend = int(lines["net"].sum())
+    by_category = lines.groupby("category")["net"].sum()
+    favourite = min(by_category.items(), key=lambda item: (-item[1], item[0])) if spend else None
+
+    def orders_of_last(window: int) -> int:
+        return int((orders["day"] >= as_of - timedelta(days=window)).sum())
+
+    return {
+        "order_count": len(orders),
+        "order_count_30d": orders_of_last(30),
+        "order_count_90d": orders_of_last(90),
+        "order_count_365d": orders_of_last(365),
+        "order_day_count": len(days),
+        "item_count": int(lines["quantity"].sum()),
+        "line_count": len(lines),
+        "product_count": int(lines["product_id"].nunique()),
+        "category_count": int(lines["category"].nunique()),
+        "first_order_date": days[0] if days else None,
+        "last_order_date": days[-1] if days else None,
+        "recency_days": (as_of - days[-1]).days if days else None,
+        "items_per_order": _ratio(int(lines["quantity"].sum()), len(orders)),
+        "favourite_category": None if favourite is None else favourite[0],
+        "favourite_category_share": None if favourite is None else _ratio(int(favourite[1]), spend),
+        "private_label_share": _ratio(int(lines.loc[lines["is_private_label"], "net"].sum()), spend),
+        "discounted_line_share": _ratio(int((lines["discount"] > 0).sum()), len(lines)),
+        "interpurchase_days_mean": _ratio(sum(gaps), len(gaps)),
+        "interpurchase_days_cv": _variation(gaps) if len(days) > 2 else None,
+        "weekend_order_share": _ratio(sum(day.isoweekday() > 5 for day in orders["day"]), len(orders)),
+    }
+
+
+def _engagement(lines: pd.DataFrame, contacts: list[date | None], as_of: date, seen: date, window_count: int) -> Row:
+    days = set(lines["day"])
+    windows_with_an_order = {(as_of - day).days - 1 for day in days if (as_of - day).days <= WINDOW_DAYS * window_count}
+    responses = [day for day in contacts if day is not None]
+    return {
+        "first_seen_date": seen,
+        "tenure_days": (as_of - seen).days,
+        "active_day_count_90d": sum((as_of - day).days <= 90 for day in days),
+        "active_window_share": _ratio(len({age // WINDOW_DAYS for age in windows_with_an_order}), window_count),
+        "is_repeat_customer": len(days) >= 2,
+        "campaign_contact_count": len(contacts),
+        "campaign_response_count": len(responses),
+        "campaign_response_rate": _ratio(len(responses), len(contacts)),
+        "days_since_response": (as_of - max(responses)).days if responses else None,
+    }
+
+
+def _contacts(raw: RawData, as_of: date) -> dict[int, list[date | None]]:
+    """Return for each household one entry per contact before the day: when it answered, None where it had not."""
+    key = ["household_id", "campaign_id"]
+    contacts = raw.campaigns.merge(raw.campaign_descriptions, on="campaign_id", validate="many_to_one")
+    contacts = contacts[contacts["start_date"].dt.date < as_of]
+    redeemed = raw.coupon_redemptions[raw.coupon_redemptions["redemption_date"].dt.date < as_of]
+    first_redemption = redeemed.groupby(key)["redemption_date"].min().dt.date.to_dict()
+    answered: dict[int, list[date | None]] = {}
+    for household, campaign in contacts[key].itertuples(index=False):
+        answered.setdefault(int(household), []).append(first_redemption.get((household, campaign)))
+    return answered
+
+
+def _spend_between(lines: pd.DataFrame, start: date, end: date) -> int:
+    return int(lines.loc[(lines["day"] >= start) & (lines["day"] < end), "net"].sum())
+
+
+def _variation(values: list[int]) -> float | None:
+    mean = sum(values) / len(values)
+    if mean == 0:
+        return None
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / len(values)) / mean
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _money(cents: int | Decimal) -> Decimal:
+    return (Decimal(cents) / 100).quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
+
+
+def _cents(amounts: pd.Series) -> pd.Series:
+    return (amounts * 100).round().astype("int64")

@@ -1,0 +1,131 @@
+"""What the published file promises, and what it can be held against."""
+
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from tests.support.landing_slice import landing_of
+from tests.support.nights import Nights
+
+PROMISED_COLUMNS: Final[dict[str, set[str]]] = {
+    "customer_segments": {
+        "as_of_date",
+        "lens",
+        "customer_id",
+        "segment_id",
+        "segment_name",
+        "model_version",
+        "confidence",
+        "is_outlier",
+        "segment_since",
+    },
+    "customer_segment_history": {
+        "lens",
+        "customer_id",
+        "segment_id",
+        "segment_name",
+        "valid_from",
+        "valid_to",
+        "change_cause",
+    },
+    "customer_segments_daily": {"as_of_date", "lens", "customer_id", "segment_id"},
+    "customer_360": {"as_of_date", "customer_id", "overall_segment_id"},
+    "segments": {
+        "lens",
+        "segment_id",
+        "segment_key",
+        "name",
+        "description",
+        "rule",
+        "recommended_action",
+        "created_as_of",
+        "retired_as_of",
+        "relation",
+        "parent_segment_ids",
+        "superseded_by",
+    },
+    "segment_profiles": {
+        "as_of_date",
+        "lens",
+        "segment_id",
+        "feature",
+        "feature_value",
+        "segment_mean",
+        "segment_median",
+        "segment_share",
+        "population_mean",
+        "population_median",
+        "population_share",
+        "standardised_difference",
+        "difference_rank",
+    },
+    "segment_transitions": {
+        "as_of_date",
+        "lens",
+        "from_segment_id",
+        "to_segment_id",
+        "customers",
+        "customer_moved",
+        "model_changed",
+        "both",
+    },
+    "models": {"model_version", "lens", "algorithm", "k", "fitted_as_of", "parent_version", "parameters"},
+    "model_candidates": {"model_version", "algorithm", "k", "is_winner", "reason"},
+    "model_sample": {"model_version", "customer_id", "encoded"},
+    "segmentation_runs": {
+        "as_of_date",
+        "lens",
+        "model_version",
+        "algorithm",
+        "k",
+        "davies_bouldin",
+        "gate_outcome",
+        "rows_in",
+        "rows_kept",
+        "rows_quarantined",
+        "input_hashes",
+        "stale_reason",
+    },
+    "run_log": {"run_id", "step", "attempt", "started_at", "ended_at", "outcome"},
+}
+
+FEATURE_TABLES: Final = (
+    "demographic_features",
+    "financial_features",
+    "purchase_features",
+    "engagement_features",
+)
+
+
+def columns_of(published: duckdb.DuckDBPyConnection) -> dict[str, set[str]]:
+    """Return the columns of every table and view of an open file."""
+    found: dict[str, set[str]] = {}
+    for table, column in published.execute(
+        "select table_name, column_name from information_schema.columns where table_schema = 'main'"
+    ).fetchall():
+        found.setdefault(table, set()).add(column)
+    return found
+
+
+def features_of(nights: Nights) -> set[str]:
+    """Return the names of all promoted features."""
+    return {
+        column
+        for (column,) in nights.query(
+            "select distinct column_name from information_schema.columns where table_schema = 'promoted'"
+            f" and table_name in {FEATURE_TABLES} and column_name not in ('as_of_date', 'customer_id')"
+        )
+    }
+
+
+def customers_in_scope(data_dir: Path, as_of: date) -> set[str]:
+    """Return who has bought before a date, straight from the landing."""
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            f"select distinct cast(household_id as varchar) from '{landing_of(data_dir)}/transactions.parquet'"
+            " where transaction_timestamp < cast(? as timestamp)",
+            [as_of],
+        ).fetchall()
+    return {customer for (customer,) in rows}
