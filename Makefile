@@ -15,6 +15,8 @@ PORT ?= 8080
 UV_VERSION := 0.13.9
 STAMP := .venv/.installed-from-lock
 BIN := .venv/bin
+# The oldest DuckDB client that published files promise to open in; the tests open them with it.
+OLD_CLIENT := .venv/clients/duckdb-1.0.0
 # sqlfluff compiles the models, for which dbt opens a warehouse: never the real one, which a run may hold.
 EMPTY_WAREHOUSE = mkdir -p .venv/lint/complete_journey && SOURCE=complete_journey SEGMENTATION_DATA_DIR=$(CURDIR)/.venv/lint
 
@@ -55,8 +57,8 @@ help: ## Show this list
 run: $(STAMP) ## Land the data, run the DAG through Airflow for one date, publish the segments
 	@$(BIN)/segmentation run $(if $(strip $(AS_OF)),--as-of $(AS_OF)) $(if $(filter-out 0 no false,$(FORCE)),--force)
 
-test: $(STAMP) ## Run the tests
-	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+test: $(STAMP) $(OLD_CLIENT) ## Run the tests
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 airflow: $(STAMP) ## Start Airflow on loopback with the DAG, paused (PORT=8080)
 	@$(BIN)/segmentation airflow --port $(PORT)
@@ -84,6 +86,14 @@ $(STAMP): pyproject.toml uv.lock $(UV_TARGET)
 	@echo "Installing the environment from uv.lock …"
 	@$(UV) sync --frozen --compile-bytecode --quiet
 	@touch $@
+
+# Whole or not at all: the folder takes its name when all of it is there.
+$(OLD_CLIENT): | $(STAMP)
+	@echo "Bringing $(@F) along for the tests …"
+	@rm -rf $@.unfinished
+	@$(UV) pip install --quiet --no-deps --python $(BIN)/python --target $@.unfinished \
+		"$(subst duckdb-,duckdb==,$(@F))"
+	@mv $@.unfinished $@
 
 .uv/bin/uv:
 	@echo "Bringing uv $(UV_VERSION) along …"

@@ -15,7 +15,7 @@ import typer
 from segmentation_job.errors import GateFailedError, SegmentationError
 from segmentation_job.run_log import StepInProgress, logged_step
 from segmentation_job.segments.errors import LensError, NoModelError
-from segmentation_job.settings import Settings
+from segmentation_job.settings import DEFAULT_SOURCE, Settings
 from segmentation_job.steps import ExitCode
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def land() -> None:
 def check(as_of: AsOf, force: Force = False) -> None:
     """Check that every source is there and fresh enough for the date, and whether there is anything to do."""
     from segmentation_job.landing.readiness import check_freshness, inspect_landing, landing_fingerprint
+    from segmentation_job.publishing import point_link
     from segmentation_job.runs.state import is_current
     from segmentation_job.runs.versions import read_lenses, read_logic_versions
     from segmentation_job.warehouse import open_warehouse
@@ -102,10 +103,12 @@ def check(as_of: AsOf, force: Force = False) -> None:
             versions = read_logic_versions(settings)
             if (
                 not force
-                and settings.serving_link.exists()
-                and is_current(warehouse, as_of, lenses, versions, fingerprint)
+                and settings.current_link.exists()
+                and is_current(warehouse, as_of, lenses, versions, fingerprint, settings.sample_size)
             ):
                 progress.outcome = "skipped"
+                # Another source may have run last: this run is the last one now.
+                point_link(settings.serving_link, settings.current_link.resolve())
     if progress.outcome == "skipped":
         print(f"{as_of} is promoted and published, and nothing that it rests on has changed. Nothing to do.")
         raise typer.Exit(ExitCode.NOTHING_TO_DO)
@@ -263,12 +266,16 @@ def segment(as_of: AsOf) -> None:
 def promote(as_of: AsOf) -> None:
     """Put the gated candidate in the place of what was promoted for the date, in one transaction."""
     from segmentation_job.runs.promotion import promote_date
-    from segmentation_job.runs.state import require_plan
+    from segmentation_job.runs.state import has_promoted_labels, read_plan, require_plan
     from segmentation_job.runs.versions import read_lenses
     from segmentation_job.warehouse import open_warehouse
 
     settings = _settings()
     with _step(settings, as_of, "promote") as progress, open_warehouse(settings) as warehouse:
+        if read_plan(warehouse, as_of) is None and has_promoted_labels(warehouse, as_of):
+            # A promotion that was killed after its commit is tried again.
+            print(f"{as_of} is promoted, and there is no newer candidate.")
+            return
         promotion = promote_date(warehouse, require_plan(warehouse, as_of), read_lenses(settings))
         for lens, customers in promotion.customers.items():
             print(f"{as_of}, {lens}: {customers:,} customers promoted")
@@ -336,6 +343,7 @@ def run(
     from segmentation_job.landing.demonstration import land_demonstration
     from segmentation_job.landing.readiness import inspect_landing
     from segmentation_job.nightly import run_dag
+    from segmentation_job.runs.calendar import refit_date_for
     from segmentation_job.summary import print_summary, read_stale_dates, read_summary
 
     settings = _settings()
@@ -351,18 +359,22 @@ def run(
     run_dag(settings, as_of, force=force, console=console)
     console.print()
     segments = read_summary(settings.serving_link)
+    another_date = refit_date_for(refit_date_for(as_of) - timedelta(days=45))
+    run_another = f"make run{_source_argument(settings)} AS_OF={another_date}"
     print_summary(segments, console)
     if segments[0].as_of != as_of.isoformat():
         console.print(f"The table shows the latest date; {as_of} is in customer_segments_daily and in the history.")
     for stale_date, reason in read_stale_dates(settings.serving_link):
         console.print(
-            f"Stale: {stale_date} ({reason}). Compute it again with make run AS_OF={stale_date}", soft_wrap=True
+            f"Stale: {stale_date} ({reason}). Compute it again with make run{_source_argument(settings)}"
+            f" AS_OF={stale_date}",
+            soft_wrap=True,
         )
     console.print(
         f"\nPublished file  {settings.serving_link}\n\n"
         "Try next\n"
         f'  duckdb -readonly {settings.serving_link} "from customer_segments limit 10"\n'
-        "  make run AS_OF=2017-10-01      another date; any order will do\n"
+        f"  {run_another}   another date; any order will do\n"
         "  make airflow                   the schedule, backfills and logs in a browser\n"
         "  .venv/bin/segmentation export segments.csv"
     )
@@ -385,12 +397,25 @@ def main() -> None:
     """Run the command line; an error that a user can mend is said in one paragraph, without a stack trace."""
     try:
         app()
+    except SystemExit as ending:
+        exit_code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
     except SegmentationError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        exit_code = error.exit_code
     except (LensError, NoModelError) as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(ExitCode.MISCONFIGURED)
+        exit_code = ExitCode.MISCONFIGURED
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if "great_expectations" in sys.modules:
+        # It keeps references that DuckDB's binding reports, in a dozen lines, as leaks while the interpreter ends.
+        os._exit(exit_code)
+    sys.exit(exit_code)
+
+
+def _source_argument(settings: Settings) -> str:
+    """How a make command names the source, where it is not the default one."""
+    return "" if settings.source == DEFAULT_SOURCE else f" SOURCE={settings.source}"
 
 
 def _settings() -> Settings:

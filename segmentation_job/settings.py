@@ -11,6 +11,7 @@ from segmentation_job.errors import MisconfiguredError
 
 PROJECT_DIR: Final = Path(__file__).resolve().parent.parent
 TARGETS: Final = ("duckdb",)
+DEFAULT_SOURCE: Final = "complete_journey"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Settings:
                 raise MisconfiguredError(f"{name}={text!r} must be a whole number above zero.")
             return int(text)
 
-        source = environment.get("SOURCE") or "complete_journey"
+        source = environment.get("SOURCE") or DEFAULT_SOURCE
         if not re.fullmatch(r"[a-z][a-z0-9_]*", source):
             raise MisconfiguredError(f"SOURCE={source!r} must be lower-case letters, digits and underscores.")
         if not (project_dir / "dbt_project" / "sources" / source).is_dir():
@@ -110,6 +111,11 @@ class Settings:
     def published_dir(self) -> Path:
         """The published files of the source, one per night."""
         return self.source_data_dir / "published"
+
+    @property
+    def current_link(self) -> Path:
+        """A link to the newest published file of this source."""
+        return self.published_dir / "current.duckdb"
 
     @property
     def serving_link(self) -> Path:

@@ -1,5 +1,6 @@
 """Promotion: in one transaction the gated candidate of a date replaces what was promoted for it."""
 
+import itertools
 from dataclasses import dataclass
 from datetime import date
 
@@ -55,7 +56,9 @@ def promote_date(warehouse: Warehouse, plan: RunPlan, lenses: list[Lens]) -> Pro
         for lens in lenses:
             _promote_labels(warehouse, plan.as_of, lens)
         _clear_run(warehouse, plan)
+        # What is published of the date is not what is promoted any more.
         warehouse.rows("delete from pipeline.marts_state")
+        warehouse.rows("delete from pipeline.publications where as_of_date = ?", (plan.as_of,))
     counted = warehouse.rows(
         "select lens, count(*) from promoted.labels where as_of_date = ? group by lens order by lens", (plan.as_of,)
     )
@@ -101,7 +104,7 @@ def _promote_features(warehouse: Warehouse, day: date, *, has_labels: bool) -> N
 def _promote_models(warehouse: Warehouse, plan: RunPlan) -> None:
     """Models are immutable: a version that is there stays. The lineage points to those now in effect."""
     columns = {
-        "models": "model_version, lens, lens_version, algorithm, k, fitted_as_of, parent_version, features_hash,"
+        "models": "model_version, lens, lens_version, algorithm, k, fitted_as_of, parent_version, fitting_hash,"
         " customers_fitted, parameters",
         "model_candidates": "model_version, lens, fitted_as_of, algorithm, k, inertia, davies_bouldin, silhouette,"
         " smallest_share, jaccard_stability, passed_gates, is_winner, reason",
@@ -155,15 +158,29 @@ def _register_segments(warehouse: Warehouse, run_date: date) -> None:
         if known:
             segment_id, name = str(known[0][0]), str(known[0][1])
         else:
-            segment_id, name = _next_segment_id(warehouse, lens), None
+            segment_id, name = _next_segment_id(warehouse, lens), _free_name(warehouse, run_date, lens, key)
         warehouse.rows(
-            "insert into promoted.segments select lens, segment_key, ?, ?, coalesce(?, name), description, rule,"
+            "insert into promoted.segments select lens, segment_key, ?, ?, ?, description, rule,"
             " rule_precision, rule_recall, recommended_action, birth_model_version, created_as_of, relation"
             " from candidate.segments where run_date = ? and segment_key = ?",
             (segment_id, earlier if known else None, name, run_date, key),
         )
     for later, earlier in sorted(equals.items()):
         _supersede(warehouse, earlier, later)
+
+
+def _free_name(warehouse: Warehouse, run_date: date, lens: str, key: str) -> str:
+    """The name found for a new segment, with a number behind it where another id of the lens has it already.
+
+    That happens only where a lineage is extended backwards: within a lineage names are chosen to differ.
+    """
+    found = warehouse.rows(
+        "select name from candidate.segments where run_date = ? and segment_key = ?", (run_date, key)
+    )
+    name = str(found[0][0])
+    taken = {str(other) for (other,) in warehouse.rows("select name from promoted.segments where lens = ?", (lens,))}
+    numbered = (f"{name} {number}" for number in itertools.count(2))
+    return next(free for free in itertools.chain([name], numbered) if free not in taken)
 
 
 def _next_segment_id(warehouse: Warehouse, lens: str) -> str:

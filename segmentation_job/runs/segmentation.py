@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from segmentation_job.errors import MisconfiguredError
 from segmentation_job.runs.calendar import RunPlan
-from segmentation_job.runs.state import LineageEntry, promoted_dates, read_lineage
+from segmentation_job.runs.state import fitting_hash, promoted_dates, read_lineage
 from segmentation_job.runs.versions import LogicVersions
 from segmentation_job.segments.algorithms import IntArray
 from segmentation_job.segments.assignment import Assignment, assign
@@ -41,7 +41,7 @@ class FittedModel:
     """A model that this run fitted, with all that is stored about it."""
 
     model: Model
-    features_hash: str
+    fitting_hash: str
     customer_ids: tuple[str, ...]
     clusters: IntArray
     encoded: FloatArray
@@ -167,13 +167,14 @@ def _bring_models_up_to_date(warehouse: Warehouse, plan: RunPlan, lens: Lens, sa
     for refit_date in plan.refit_dates:
         schema = "candidate" if refit_date in plan.dates_to_compute else "promoted"
         content = features_hash(warehouse, schema, refit_date) if schema == "candidate" else promoted[refit_date]
+        fitted_from = fitting_hash(content, sample_size)
         entry = lineage.get(refit_date)
         parent_version = parent.version if parent else None
-        if entry is not None and _is_still_valid(entry, parent_version, lens, content):
+        if entry is not None and entry.was_fitted_from(parent_version, lens.version, fitted_from):
             parent = read_model(warehouse, entry.model_version)
         else:
             replaced = read_model(warehouse, entry.model_version) if entry is not None else None
-            new = _fit(warehouse, schema, refit_date, lens, content, parent, replaced, taken, sample_size)
+            new = _fit(warehouse, schema, refit_date, lens, fitted_from, parent, replaced, taken, sample_size)
             fitted.append(new)
             parent = new.model
             names |= {str(segment["segment_key"]): str(segment["name"]) for segment in new.segments}
@@ -181,16 +182,12 @@ def _bring_models_up_to_date(warehouse: Warehouse, plan: RunPlan, lens: Lens, sa
     return fitted
 
 
-def _is_still_valid(entry: LineageEntry, parent_version: str | None, lens: Lens, content: str) -> bool:
-    return (entry.parent_version, entry.lens_version, entry.features_hash) == (parent_version, lens.version, content)
-
-
 def _fit(
     warehouse: Warehouse,
     schema: str,
     refit_date: date,
     lens: Lens,
-    content: str,
+    fitted_from: str,
     parent: Model | None,
     replaced: Model | None,
     taken: Mapping[str, str],
@@ -235,7 +232,7 @@ def _fit(
             }
         )
     return FittedModel(
-        model, content, tuple(ids), clusters, X, choice.candidates, choice.reason, tuple(segments), equivalents
+        model, fitted_from, tuple(ids), clusters, X, choice.candidates, choice.reason, tuple(segments), equivalents
     )
 
 
@@ -258,7 +255,7 @@ def _write_fitted(warehouse: Warehouse, run_date: date, new: FittedModel) -> Non
                     "k": model.k,
                     "fitted_as_of": model.fitted_as_of,
                     "parent_version": model.parent_version,
-                    "features_hash": new.features_hash,
+                    "fitting_hash": new.fitting_hash,
                     "customers_fitted": len(new.customer_ids),
                     "parameters": model.to_json(),
                 }

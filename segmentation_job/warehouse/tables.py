@@ -35,7 +35,7 @@ _MODELS = """(
     k integer not null,
     fitted_as_of date not null,
     parent_version varchar,
-    features_hash varchar not null,
+    fitting_hash varchar not null,
     customers_fitted bigint not null,
     parameters varchar not null
 )"""

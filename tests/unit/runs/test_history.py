@@ -45,7 +45,8 @@ def splice(warehouse: DuckDBWarehouse, days: Days, done: set[int], number: int) 
 
     under_previous = labels if previous is None else seen_by(days[previous][1], number)
     next_under_this = {} if following is None else seen_by(model, following)
-    warehouse.rows("create or replace temporary table day_labels (customer_id varchar, segment_key varchar, under_previous_model varchar)")
+    columns = "customer_id varchar, segment_key varchar, under_previous_model varchar"
+    warehouse.rows(f"create or replace temporary table day_labels ({columns})")
     warehouse.append(
         "day_labels",
         pa.table(
@@ -144,6 +145,8 @@ def test_a_date_that_is_computed_again_with_other_labels_replaces_what_it_said(
 
 def test_another_lens_keeps_its_history(warehouse: DuckDBWarehouse) -> None:
     warehouse.rows("delete from promoted.label_history")
-    warehouse.rows("insert into promoted.label_history values ('purchase', 'anna', date '2024-01-01', null, 'east', 'new')")
+    warehouse.rows(
+        "insert into promoted.label_history values ('purchase', 'anna', date '2024-01-01', null, 'east', 'new')"
+    )
     splice(warehouse, [({"anna": "north"}, "m1")], set(), 0)
     assert warehouse.rows("select segment_key from promoted.label_history where lens = 'purchase'") == [("east",)]
