@@ -57,6 +57,8 @@ help: ## Show this list
 run: $(STAMP) ## Land the data, run the DAG through Airflow for one date, publish the segments
 	@$(BIN)/segmentation run $(if $(strip $(AS_OF)),--as-of $(AS_OF)) $(if $(filter-out 0 no false,$(FORCE)),--force)
 
+# By file, for a file's tests share their runs (pytest-xdist 3.8 does not see its groups with pytest 9.2), and in the
+# order of the folders, for the longest tests come first in it.
 test: $(STAMP) $(OLD_CLIENT) ## Run the tests
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(TESTS)
 

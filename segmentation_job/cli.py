@@ -134,7 +134,8 @@ def _build_facts(settings: Settings, progress: StepInProgress) -> None:
     from segmentation_job.warehouse import open_warehouse
 
     fingerprint = landing_fingerprint(_declaration(settings))
-    facts = read_logic_versions(settings).facts
+    versions = read_logic_versions(settings)
+    facts = versions.facts
     with open_warehouse(settings) as warehouse:
         state = warehouse.rows("select landing_fingerprint, facts_version from pipeline.facts_state")
         if state == [(fingerprint, facts)]:
@@ -144,7 +145,7 @@ def _build_facts(settings: Settings, progress: StepInProgress) -> None:
         # Forgotten first: a build that is cut off must be done again.
         warehouse.rows("delete from pipeline.facts_state")
     is_new_logic = [version for _, version in state] != [facts]
-    run_dbt(dbt_command("facts", settings, full_refresh=is_new_logic), dbt_environment(settings, facts))
+    run_dbt(dbt_command("facts", settings, full_refresh=is_new_logic), dbt_environment(settings, versions))
     with open_warehouse(settings) as warehouse:
         warehouse.rows("insert into pipeline.facts_state values (?, ?)", (fingerprint, facts))
     progress.details = {"rebuilt": True, "full_refresh": is_new_logic}
@@ -162,8 +163,8 @@ def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -
         accounts = account_rows(warehouse, as_of)
     print(describe_accounts(accounts, as_of))
     print(f"Features are computed for {', '.join(str(day) for day in plan.dates_to_compute)}.", flush=True)
-    facts = read_logic_versions(settings).facts
-    run_dbt(dbt_command("features", settings), dbt_environment(settings, facts, plan.dates_to_compute))
+    versions = read_logic_versions(settings)
+    run_dbt(dbt_command("features", settings), dbt_environment(settings, versions, plan.dates_to_compute))
     progress.details = {
         "dates": [str(day) for day in plan.dates_to_compute],
         "rows": {
@@ -189,7 +190,7 @@ def _build_marts(settings: Settings) -> None:
         record_versions(warehouse, read_lenses(settings), versions)
         # Forgotten first: marts that are cut off halfway must not be published.
         warehouse.rows("delete from pipeline.marts_state")
-    run_dbt(dbt_command("marts", settings), dbt_environment(settings, versions.facts))
+    run_dbt(dbt_command("marts", settings), dbt_environment(settings, versions))
     with open_warehouse(settings) as warehouse:
         warehouse.rows("insert into pipeline.marts_state values (?)", (versions.marts,))
 

@@ -58,13 +58,21 @@
     {{ rounded(ratio(numerator, denominator)) }}
 {%- endmacro %}
 
+{#- An amount per thing, half a cent up: in whole cents, since engines round a double's half cent differently. -#}
 {% macro money_ratio(numerator, denominator) -%}
-    cast(round({{ ratio(numerator, denominator) }}, 2) as decimal(18, 2))
+    cast(
+        cast(
+            floor({{ ratio(
+                '(round(200 * cast(' ~ numerator ~ ' as double)) + cast(' ~ denominator ~ ' as double))',
+                '(2 * ' ~ denominator ~ ')'
+            ) }}) as decimal(19, 0)
+        ) * cast(0.01 as decimal(3, 2)) as decimal(18, 2)
+    )
 {%- endmacro %}
 
-{#- True on Saturdays and Sundays. 1970-01-05 was a Monday; both engines count days the same way. -#}
+{#- True on Saturdays and Sundays. 1969-12-29 was a Monday; both engines count days the same way. -#}
 {% macro is_weekend(date_column) -%}
-    ({{ dbt.datediff("cast('1970-01-05' as date)", date_column, 'day') }} % 7 >= 5)
+    ({{ dbt.datediff("cast('1969-12-29' as date)", date_column, 'day') }} % 7 >= 5)
 {%- endmacro %}
 
 {% macro is_possible_date(date_column) -%}

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from segmentation_job.errors import SegmentationError
+from segmentation_job.runs.versions import LogicVersions
 from segmentation_job.settings import Settings
 
 LAYERS: dict[str, tuple[str, ...]] = {
@@ -47,7 +48,7 @@ def dbt_places(settings: Settings) -> list[str]:
     ]
 
 
-def dbt_environment(settings: Settings, facts_version: str, as_of_dates: Sequence[date] = ()) -> dict[str, str]:
+def dbt_environment(settings: Settings, versions: LogicVersions, as_of_dates: Sequence[date] = ()) -> dict[str, str]:
     """Return the environment that dbt reads its settings from."""
     environment = {
         **os.environ,
@@ -57,7 +58,8 @@ def dbt_environment(settings: Settings, facts_version: str, as_of_dates: Sequenc
         "SEGMENTATION_THREADS": str(settings.threads),
         "SEGMENTATION_MEMORY_LIMIT": settings.memory_limit,
         "SEGMENTATION_TIMEZONE": settings.timezone,
-        "SEGMENTATION_FACTS_VERSION": facts_version,
+        "SEGMENTATION_FACTS_VERSION": versions.facts,
+        "SEGMENTATION_MARTS_VERSION": versions.marts,
         "DO_NOT_TRACK": "1",
     }
     if as_of_dates:

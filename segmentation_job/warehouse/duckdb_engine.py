@@ -116,9 +116,11 @@ class DuckDBWarehouse:
         )
 
     def content_hash(self, table: str, key: Mapping[str, object]) -> str:
-        # Doubles count in millionths, as they are rounded by contract: engines write them differently as text.
+        # Doubles count in millionths, as they are rounded by contract: engines write them differently as text. What
+        # is no number, or too large, has its text: a candidate that holds it must reach the gate that says so.
         texts = [
-            f"coalesce(cast(cast(round(\"{column}\" * 1000000) as decimal(38, 0)) as varchar), '~')"
+            f'coalesce(cast(try_cast(round("{column}" * 1000000) as decimal(38, 0)) as varchar),'
+            f" cast(\"{column}\" as varchar), '~')"
             if kind == "DOUBLE"
             else f"coalesce(cast(\"{column}\" as varchar), '~')"
             for column, kind in sorted(self.columns(table).items())

@@ -128,3 +128,50 @@ def test_a_backfill_of_three_dates_ends_with_the_three_dates_in_the_history(depl
             assert customers is not None
             rows, distinct_customers = customers
             assert rows == distinct_customers > 0
+
+        assert_dates_are_laid_out(published)
+        assert_segments_survive_the_refit(published)
+
+
+def assert_dates_are_laid_out(published: duckdb.DuckDBPyConnection) -> None:
+    """Each date has its labels, one a customer, as many as its run counted; the last one is the current date."""
+    counted = published.execute(
+        "select runs.as_of_date, runs.customers, count(daily.customer_id), count(distinct daily.customer_id),"
+        " runs.stale_reason from segmentation_runs as runs left join customer_segments_daily as daily"
+        " using (as_of_date, lens) where lens = 'overall' group by all order by 1"
+    ).fetchall()
+    assert [row[0] for row in counted] == list(DATES)
+    for _, customers, labels, labelled, _ in counted:
+        assert customers == labels == labelled > 200
+    assert [reason for *_, reason in counted] == [None] * len(DATES)
+    changed = published.execute("select distinct valid_from from customer_segment_history order by 1").fetchall()
+    assert DATES[0] in {day for (day,) in changed} <= set(DATES)
+    assert published.execute("select distinct as_of_date from customer_segments").fetchall() == [(DATES[-1],)]
+
+
+def assert_segments_survive_the_refit(published: duckdb.DuckDBPyConnection) -> None:
+    """What is plainly one segment on both sides of the refit has one id and one name."""
+    models = published.execute("select as_of_date, model_version from segmentation_runs order by 1").fetchall()
+    assert len({version for _, version in models}) == 2
+    assert models[1][1] == models[2][1]
+    overlaps = published.execute(
+        """
+        with before as (select * from customer_segments_daily where lens = 'overall' and as_of_date = $before),
+        after as (select * from customer_segments_daily where lens = 'overall' and as_of_date = $after),
+        sizes_before as (select segment_id, count(*) as customers from before group by all),
+        sizes_after as (select segment_id, count(*) as customers from after group by all)
+        select
+            before.segment_id, after.segment_id, before.segment_name = after.segment_name,
+            count(*) / (any_value(sizes_before.customers) + any_value(sizes_after.customers) - count(*)) as overlap
+        from before
+        inner join after using (customer_id)
+        inner join sizes_before on before.segment_id = sizes_before.segment_id
+        inner join sizes_after on after.segment_id = sizes_after.segment_id
+        group by all
+        """,
+        {"before": DATES[0], "after": DATES[1]},
+    ).fetchall()
+    # More than half of both: no other segment can lie as near to either.
+    plain = [(old, new, same_name) for old, new, same_name, overlap in overlaps if overlap > 0.5]
+    assert len(plain) >= 2
+    assert [(old, new) for old, new, same_name in plain if old != new or not same_name] == []

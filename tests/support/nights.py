@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -117,6 +118,19 @@ class Nights:
         """Copy the data folder; the copy's landing counts as unchanged."""
         shutil.copytree(self.data_dir, data_dir, symlinks=True)
         return Nights(data_dir, {**self.settings, **settings})
+
+    def wait_until_free(self, deadline: float = 20.0) -> None:
+        """Wait until no process that was killed holds the warehouse any more."""
+        until = time.monotonic() + deadline
+        while True:
+            try:
+                duckdb.connect(str(self.warehouse), read_only=True).close()
+            except duckdb.IOException:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query on the warehouse."""

@@ -59,7 +59,7 @@ PROMISED_COLUMNS: Final[dict[str, set[str]]] = {
         "population_median",
         "population_share",
         "standardised_difference",
-        "difference_rank",
+        "rank",
     },
     "segment_transitions": {
         "as_of_date",

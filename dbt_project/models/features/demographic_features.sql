@@ -24,6 +24,9 @@ known as (
         customers.marital_status,
         customers.education,
         customers.acquisition_channel,
+        -- Nobody is younger than nothing or older than 120: such a day of birth says nothing.
+        customers.birth_date < scope.as_of_date
+        and customers.birth_date >= {{ dbt.dateadd('year', -120, 'scope.as_of_date') }} as is_possible_birth_date,
         -- Birthdays passed: years between, less one where this year's is still to come.
         year(scope.as_of_date) - year(customers.birth_date)
         - case
@@ -32,13 +35,20 @@ known as (
                 < month(customers.birth_date) * 100 + day(customers.birth_date)
                 then 1
             else 0
-        end as age_years
+        end as years_since_birth
     from scope
     left join customers
         on
             scope.customer_id = customers.customer_id
             and (customers.valid_from_date is null or customers.valid_from_date < scope.as_of_date)
             and (customers.valid_to_date is null or customers.valid_to_date >= scope.as_of_date)
+),
+
+aged as (
+    select
+        *,
+        case when is_possible_birth_date then years_since_birth end as age_years
+    from known
 ),
 
 final as (
@@ -75,7 +85,7 @@ final as (
             age_band, cast(age_years as string), gender, cast(income_amount as string), income_band, country, region,
             city, postal_code, language, ethnicity, cast(household_size as string), marital_status, education
         ) is not null as has_demographics
-    from known
+    from aged
 )
 
 select * from final

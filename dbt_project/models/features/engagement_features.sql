@@ -14,7 +14,8 @@ active_days as (
     select
         scope.as_of_date,
         scope.customer_id,
-        {{ dbt.datediff('customer_days.order_date', 'scope.as_of_date', 'day') }} as days_ago
+        {{ dbt.datediff('customer_days.order_date', 'scope.as_of_date', 'day') }}
+            as days_ago
     from scope
     inner join customer_days
         on
@@ -67,8 +68,10 @@ final as (
         cast(coalesce(campaigns.campaign_response_count, 0) as bigint) as campaign_response_count,
         {{ rounded_ratio('campaigns.campaign_response_count', 'campaigns.campaign_contact_count') }}
             as campaign_response_rate,
-        cast({{ dbt.datediff('campaigns.last_response_date', 'scope.as_of_date', 'day') }} as integer)
-            as days_since_response
+        cast(
+            {{ dbt.datediff('campaigns.last_response_date', 'scope.as_of_date', 'day') }}
+            as integer
+        ) as days_since_response
     from scope
     left join activity
         on

@@ -16,7 +16,8 @@ spending_days as (
         customer_days.discount_amount,
         customer_days.net_amount,
         customer_days.largest_order_amount,
-        {{ dbt.datediff('customer_days.order_date', 'scope.as_of_date', 'day') }} as days_ago
+        {{ dbt.datediff('customer_days.order_date', 'scope.as_of_date', 'day') }}
+            as days_ago
     from scope
     inner join customer_days
         on

@@ -19,7 +19,8 @@ order_days as (
     select
         scope.as_of_date,
         customer_days.*,
-        {{ dbt.datediff('customer_days.order_date', 'scope.as_of_date', 'day') }} as days_ago
+        {{ dbt.datediff('customer_days.order_date', 'scope.as_of_date', 'day') }}
+            as days_ago
     from scope
     inner join customer_days
         on
@@ -111,7 +112,10 @@ final as (
         cast(coalesce(products.category_count, 0) as bigint) as category_count,
         totals.first_order_date,
         totals.last_order_date,
-        cast({{ dbt.datediff('totals.last_order_date', 'scope.as_of_date', 'day') }} as integer) as recency_days,
+        cast(
+            {{ dbt.datediff('totals.last_order_date', 'scope.as_of_date', 'day') }}
+            as integer
+        ) as recency_days,
         {{ rounded_ratio('totals.item_count', 'totals.order_count') }} as items_per_order,
         case when totals.net_amount > 0 then ranked_categories.category end as favourite_category,
         {{ rounded_ratio('ranked_categories.category_amount', 'totals.net_amount') }} as favourite_category_share,

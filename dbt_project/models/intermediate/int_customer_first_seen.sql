@@ -2,7 +2,8 @@
 with signups as (
     select
         customer_id,
-        signup_date as seen_date
+        -- A version that came later says nothing of the days before it, whatever it says of the registration.
+        greatest(signup_date, coalesce(valid_from_date, signup_date)) as seen_date
     from {{ ref('stg_customers') }}
     where signup_date is not null
 ),

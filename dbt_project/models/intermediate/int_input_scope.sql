@@ -1,5 +1,5 @@
 -- What a run for D rests on is the row of the last day before D. Undated rows are no part of any date.
-with hashes as (
+with day_hashes as (
     select
         event_date,
         sum(row_count) as row_count,
@@ -21,14 +21,14 @@ accounts as (
 
 days as (
     select
-        coalesce(hashes.event_date, accounts.event_date) as event_date,
-        coalesce(hashes.row_count, 0) as row_count,
-        coalesce(hashes.content, 0) as content,
+        coalesce(day_hashes.event_date, accounts.event_date) as event_date,
+        coalesce(day_hashes.row_count, 0) as row_count,
+        coalesce(day_hashes.content, 0) as content,
         coalesce(accounts.rows_in, 0) as rows_in,
         coalesce(accounts.rows_kept, 0) as rows_kept,
         coalesce(accounts.rows_quarantined, 0) as rows_quarantined
-    from hashes
-    full outer join accounts on hashes.event_date = accounts.event_date
+    from day_hashes
+    full outer join accounts on day_hashes.event_date = accounts.event_date
 ),
 
 totals as (

@@ -4,7 +4,10 @@ select
     as_of_dates.as_of_date,
     first_seen.customer_id,
     first_seen.first_seen_date,
-    cast({{ dbt.datediff('first_seen.first_seen_date', 'as_of_dates.as_of_date', 'day') }} as integer) as tenure_days,
+    cast(
+        {{ dbt.datediff('first_seen.first_seen_date', 'as_of_dates.as_of_date', 'day') }}
+        as integer
+    ) as tenure_days,
     -- How many of the twelve 30-day windows before the as-of date the customer has lived through.
     cast(
         least(

@@ -5,9 +5,14 @@ select
     dates.as_of_date,
     concat_ws(
         '/',
+        '{{ env_var("SEGMENTATION_MARTS_VERSION", "by hand") }}',
         dates.content_hash,
         cast(count(*) as string),
-        cast(sum(cast({{ row_hash(['labels.lens', 'labels.customer_id', 'aliases.segment_id']) }} as decimal(38, 0))) as string)
+        cast(
+            sum(cast({{ row_hash(['labels.lens', 'labels.customer_id', 'aliases.segment_id',
+                            'aliases.segment_name']) }} as decimal(38, 0)))
+            as string
+        )
     ) as content_hash
 from {{ source('promoted', 'dates') }} as dates
 inner join {{ source('promoted', 'labels') }} as labels on dates.as_of_date = labels.as_of_date

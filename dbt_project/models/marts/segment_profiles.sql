@@ -293,7 +293,7 @@ final as (
         cast(row_number() over (
             partition by as_of_date, lens, segment_id
             order by abs(standardised_difference) desc nulls last, feature asc, feature_value asc nulls first
-        ) as integer) as difference_rank
+        ) as integer) as {{ adapter.quote("rank") }}
     from rounded
 )
 

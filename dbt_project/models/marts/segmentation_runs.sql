@@ -94,10 +94,14 @@ compared as (
         max(case when recorded.input = 'features_logic' then recorded.content_hash end) as features_logic,
         max(case when recorded.input = 'lens' then recorded.content_hash end) as lens_version,
         max(case when recorded.input = 'model' then recorded.content_hash end) as model,
-        max(case when recorded.input = 'rows_in_scope' and is_other then 'source rows changed' end) as rows_reason,
-        max(case when recorded.input = 'features_logic' and is_other then 'feature logic changed' end) as logic_reason,
-        max(case when recorded.input = 'lens' and is_other then 'lens changed' end) as lens_reason,
-        max(case when recorded.input = 'model' and is_other then 'model was fitted anew' end) as model_reason
+        max(case when recorded.input = 'rows_in_scope' and recorded.is_other then 'source rows changed' end)
+            as rows_reason,
+        max(case when recorded.input = 'features_logic' and recorded.is_other then 'feature logic changed' end)
+            as logic_reason,
+        max(case when recorded.input = 'lens' and recorded.is_other then 'lens changed' end)
+            as lens_reason,
+        max(case when recorded.input = 'model' and recorded.is_other then 'model was fitted anew' end)
+            as model_reason
     from (
         select
             recorded.*,
@@ -145,7 +149,10 @@ final as (
                 compared.logic_reason,
                 compared.lens_reason,
                 compared.model_reason,
-                case when lineage_starts.lineage_start != runs.lineage_start then 'the lineage of models starts earlier' end
+                case
+                    when lineage_starts.lineage_start != runs.lineage_start
+                        then 'the lineage of models starts earlier'
+                end
             ),
             ''
         ) as stale_reason

@@ -47,7 +47,10 @@ final as (
         registered.first_created_as_of as created_as_of,
         case
             when superseded.superseded_by is null
-                then coalesce(lineage.next_refit_date, case when last_seen.segment_id is null then registered.first_created_as_of end)
+                then coalesce(
+                        lineage.next_refit_date,
+                        case when last_seen.segment_id is null then registered.first_created_as_of end
+                    )
         end as retired_as_of,
         registered.relation,
         cast(null as string) as parent_segment_ids,

@@ -28,22 +28,7 @@ cleaned as (
     from customers
 ),
 
-numbered as (
-    select
-        *,
-        row_number() over (
-            partition by customer_id, valid_from
-            order by
-                case when unreadable_columns = '' then 0 else 1 end,
-                ingested_at desc nulls last,
-                {{ row_content(['signup_date', 'birth_date', 'age_band', 'gender', 'income_amount', 'income_band',
-                                'country', 'region', 'city', 'postal_code', 'language', 'ethnicity', 'household_size',
-                                'marital_status', 'education', 'acquisition_channel']) }}
-        ) as copy_number
-    from cleaned
-),
-
-final as (
+checked as (
     select
         *,
         case
@@ -51,12 +36,36 @@ final as (
             when unreadable_columns != '' then 'value_unreadable'
             when valid_from is not null and not {{ is_possible_date('valid_from_date') }} then 'date_impossible'
             when signup_date is not null and not {{ is_possible_date('signup_date') }} then 'date_impossible'
-            when birth_date < cast('1890-01-01' as date) or birth_date >= cast('{{ var("latest_possible_date") }}' as date)
+            when
+                birth_date < cast('1890-01-01' as date)
+                or birth_date >= cast('{{ var("latest_possible_date") }}' as date)
                 then 'date_impossible'
             when household_size < 1 then 'household_size_not_positive'
             when income_amount < 0 then 'income_negative'
-            when copy_number > 1 then 'duplicate'
-        end as quarantine_reason
+        end as own_reason
+    from cleaned
+),
+
+-- A bad copy never takes the place of a good one.
+numbered as (
+    select
+        *,
+        row_number() over (
+            partition by customer_id, valid_from
+            order by
+                case when own_reason is null then 0 else 1 end,
+                ingested_at desc nulls last,
+                {{ row_content(['signup_date', 'birth_date', 'age_band', 'gender', 'income_amount', 'income_band',
+                                'country', 'region', 'city', 'postal_code', 'language', 'ethnicity', 'household_size',
+                                'marital_status', 'education', 'acquisition_channel']) }}
+        ) as copy_number
+    from checked
+),
+
+final as (
+    select
+        *,
+        coalesce(own_reason, case when copy_number > 1 then 'duplicate' end) as quarantine_reason
     from numbered
 )
 

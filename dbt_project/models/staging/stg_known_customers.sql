@@ -1,6 +1,9 @@
 -- From which day on an id is a customer's; null where the source does not say, which means always.
 with checked as (
-    select * from {{ ref('stg_customers_checked') }}
+    select
+        customer_id,
+        case when {{ is_possible_date('valid_from_date') }} then valid_from_date end as valid_from_date
+    from {{ ref('stg_customers_checked') }}
 ),
 
 final as (

@@ -10,9 +10,13 @@ products as (
     select * from {{ ref('stg_products') }}
 ),
 
--- A source without products sells things all the same: then no line can be an orphan for its product.
-product_count as (
-    select count(*) as products_known from products
+-- A source without products, or without any yet, sells things all the same: then no line can be an orphan for its product.
+product_scope as (
+    select
+        count(*) as version_count,
+        count(*) - count(valid_from_date) as timeless_count,
+        min(valid_from_date) as first_valid_from_date
+    from products
 ),
 
 cleaned as (
@@ -44,7 +48,11 @@ joined as (
             when cleaned.unreadable_columns != '' then 'value_unreadable'
             when orders.order_id is null then 'order_unknown'
             when cleaned.product_id is null then 'product_missing'
-            when products.product_id is null and product_count.products_known > 0 then 'product_unknown'
+            when
+                products.product_id is null
+                and product_scope.version_count > 0
+                and (product_scope.timeless_count > 0 or product_scope.first_valid_from_date <= orders.order_date)
+                then 'product_unknown'
             when cleaned.quantity is null then 'quantity_missing'
             when cleaned.quantity <= 0 then 'quantity_not_positive'
             when cleaned.quantity != floor(cleaned.quantity) then 'quantity_not_a_count'
@@ -55,7 +63,8 @@ joined as (
             when cleaned.gross_amount - cleaned.discount_amount != cleaned.net_amount then 'amounts_disagree'
             when
                 cleaned.gross_amount > 0
-                and cleaned.gross_amount < cast(cleaned.quantity as decimal(28, 3)) * cast({{ var('smallest_unit_price') }} as decimal(10, 4))
+                and cleaned.gross_amount
+                < cast(cleaned.quantity as decimal(28, 3)) * cast({{ var('smallest_unit_price') }} as decimal(10, 4))
                 then 'quantity_not_a_count'
         end as own_reason
     from cleaned
@@ -65,7 +74,7 @@ joined as (
             cleaned.product_id = products.product_id
             and (products.valid_from_date is null or products.valid_from_date <= orders.order_date)
             and (products.valid_to_date is null or products.valid_to_date > orders.order_date)
-    cross join product_count
+    cross join product_scope
 ),
 
 numbered as (

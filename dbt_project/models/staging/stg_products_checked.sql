@@ -17,20 +17,7 @@ cleaned as (
     from products
 ),
 
-numbered as (
-    select
-        *,
-        row_number() over (
-            partition by product_id, valid_from
-            order by
-                case when unreadable_columns = '' then 0 else 1 end,
-                ingested_at desc nulls last,
-                {{ row_content(['department', 'category', 'brand', 'is_private_label', 'list_price_amount']) }}
-        ) as copy_number
-    from cleaned
-),
-
-final as (
+checked as (
     select
         *,
         case
@@ -38,8 +25,28 @@ final as (
             when unreadable_columns != '' then 'value_unreadable'
             when valid_from is not null and not {{ is_possible_date('valid_from_date') }} then 'date_impossible'
             when list_price_amount < 0 then 'amount_negative'
-            when copy_number > 1 then 'duplicate'
-        end as quarantine_reason
+        end as own_reason
+    from cleaned
+),
+
+-- A bad copy never takes the place of a good one.
+numbered as (
+    select
+        *,
+        row_number() over (
+            partition by product_id, valid_from
+            order by
+                case when own_reason is null then 0 else 1 end,
+                ingested_at desc nulls last,
+                {{ row_content(['department', 'category', 'brand', 'is_private_label', 'list_price_amount']) }}
+        ) as copy_number
+    from checked
+),
+
+final as (
+    select
+        *,
+        coalesce(own_reason, case when copy_number > 1 then 'duplicate' end) as quarantine_reason
     from numbered
 )
 

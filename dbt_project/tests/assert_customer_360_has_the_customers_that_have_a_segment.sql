@@ -1,0 +1,26 @@
+with labelled as (
+    select distinct
+        as_of_date,
+        customer_id
+    from {{ ref('customer_segments') }}
+),
+
+described as (
+    select
+        as_of_date,
+        customer_id
+    from {{ ref('customer_360') }}
+)
+
+select
+    coalesce(labelled.customer_id, described.customer_id) as customer_id,
+    labelled.as_of_date as labelled_as_of,
+    described.as_of_date as described_as_of
+from labelled
+full outer join described
+    on
+        labelled.customer_id = described.customer_id
+        and labelled.as_of_date = described.as_of_date
+where
+    labelled.customer_id is null
+    or described.customer_id is null

@@ -1,0 +1,42 @@
+with lines as (
+    select
+        order_date,
+        count(*) as line_count,
+        count(distinct order_id) as order_count,
+        sum(item_count) as item_count,
+        sum(gross_amount) as gross_amount,
+        sum(discount_amount) as discount_amount,
+        sum(net_amount) as net_amount
+    from {{ ref('stg_order_lines') }}
+    group by order_date
+),
+
+customer_days as (
+    select
+        order_date,
+        sum(line_count) as line_count,
+        sum(order_count) as order_count,
+        sum(item_count) as item_count,
+        sum(gross_amount) as gross_amount,
+        sum(discount_amount) as discount_amount,
+        sum(net_amount) as net_amount
+    from {{ ref('int_customer_days') }}
+    group by order_date
+)
+
+select
+    coalesce(lines.order_date, customer_days.order_date) as order_date,
+    lines.net_amount as net_amount_of_lines,
+    customer_days.net_amount as net_amount_of_customer_days
+from lines
+full outer join customer_days on lines.order_date = customer_days.order_date
+where
+    lines.order_date is null
+    or customer_days.order_date is null
+    or lines.line_count != customer_days.line_count
+    or lines.order_count != customer_days.order_count
+    or lines.item_count != customer_days.item_count
+    or lines.gross_amount != customer_days.gross_amount
+    or lines.discount_amount != customer_days.discount_amount
+    or lines.net_amount != customer_days.net_amount
+    or customer_days.net_amount != customer_days.gross_amount - customer_days.discount_amount

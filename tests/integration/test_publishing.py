@@ -1,0 +1,179 @@
+"""The published file: nights kept, leftovers swept, a publisher killed halfway, clients old and new."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from segmentation_job.errors import SegmentationError
+from segmentation_job.publishing import publish, sweep_leftovers
+from tests.conftest import FIRST_NIGHT, CopyNights
+from tests.support import every_row
+from tests.support.nights import PROJECT_DIR, Nights
+from tests.support.rows import differences, published_rows
+
+CLIENTS = PROJECT_DIR / ".venv" / "clients"
+
+
+class TinyMarts:
+    """A warehouse with the marts that publishing needs, of a few customers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.warehouse = folder / "warehouse.duckdb"
+        self.published = folder / "published"
+        self.link = folder / "serving" / "segments.duckdb"
+        self.clock = datetime(2018, 1, 1, 2, tzinfo=UTC)
+
+    def fill(self, as_of: date, customers: int = 3) -> None:
+        """Let the marts hold one date; every customer is in segment a."""
+        with duckdb.connect(str(self.warehouse)) as connection:
+            connection.execute("drop schema if exists marts cascade")
+            connection.execute("create schema marts")
+            connection.execute(
+                "create table marts.customer_segments as select cast(? as date) as as_of_date, 'overall' as lens,"
+                " cast(range as varchar) as customer_id, 'a' as segment_id from range(?)",
+                [as_of, customers],
+            )
+            connection.execute(
+                "create table marts.customer_segment_history as select lens, customer_id, segment_id,"
+                " 'name of a' as segment_name, as_of_date as valid_from, cast(null as date) as valid_to"
+                " from marts.customer_segments"
+            )
+            connection.execute(
+                "create table marts.segmentation_runs as select cast(? as date) as as_of_date, 'overall' as lens",
+                [as_of],
+            )
+
+    def publish(self, as_of: date, customers: int = 3, kept_nights: int = 5) -> Path:
+        """Publish a date, a minute after the last publication."""
+        self.fill(as_of, customers)
+        self.clock += timedelta(minutes=1)
+        log = self.warehouse.with_name("run_log.jsonl")
+        return publish(self.warehouse, self.published, self.link, log, kept_nights=kept_nights, now=self.clock).path
+
+    def kept(self) -> list[str]:
+        """Return the dates of the files on disk, oldest file name first."""
+        return [path.name.split("_")[1] for path in sorted(self.published.glob("segments_*.duckdb"))]
+
+
+@pytest.fixture
+def tiny_marts(tmp_path: Path) -> TinyMarts:
+    return TinyMarts(tmp_path)
+
+
+def test_the_last_five_nights_are_kept(tiny_marts: TinyMarts) -> None:
+    for day in range(1, 8):
+        tiny_marts.publish(date(2018, 1, day))
+    assert tiny_marts.kept() == [f"2018-01-{day:02d}" for day in range(3, 8)]
+
+
+def test_of_a_night_published_twice_the_newer_file_is_kept(tiny_marts: TinyMarts) -> None:
+    first = tiny_marts.publish(date(2018, 1, 1))
+    second = tiny_marts.publish(date(2018, 1, 1))
+    assert not first.exists()
+    assert tiny_marts.link.resolve() == second
+
+
+def test_what_is_served_is_kept_however_old_its_date_is(tiny_marts: TinyMarts) -> None:
+    for day in range(2, 5):
+        tiny_marts.publish(date(2018, 1, day), kept_nights=2)
+    oldest = tiny_marts.publish(date(2018, 1, 1), kept_nights=2)
+    assert tiny_marts.link.resolve() == oldest
+    assert tiny_marts.kept() == ["2018-01-01", "2018-01-03", "2018-01-04"]
+
+
+def test_a_file_that_was_opened_before_a_publication_stays_readable(tiny_marts: TinyMarts) -> None:
+    tiny_marts.publish(date(2018, 1, 1), customers=3)
+    with duckdb.connect(str(tiny_marts.link), read_only=True) as reader:
+        tiny_marts.publish(date(2018, 1, 2), customers=4)
+        assert reader.execute("select count(*) from customer_segments").fetchone() == (3,)
+    with duckdb.connect(str(tiny_marts.link), read_only=True) as reader:
+        assert reader.execute("select count(*) from customer_segments").fetchone() == (4,)
+
+
+def test_marts_whose_history_disagrees_with_the_current_segments_are_not_served(tiny_marts: TinyMarts) -> None:
+    served = tiny_marts.publish(date(2018, 1, 1))
+    tiny_marts.fill(date(2018, 1, 2))
+    with duckdb.connect(str(tiny_marts.warehouse)) as connection:
+        connection.execute("delete from marts.customer_segment_history where customer_id = '1'")
+    log = tiny_marts.warehouse.with_name("run_log.jsonl")
+    with pytest.raises(SegmentationError, match="not served"):
+        publish(tiny_marts.warehouse, tiny_marts.published, tiny_marts.link, log, kept_nights=5, now=tiny_marts.clock)
+    assert tiny_marts.link.resolve() == served
+
+
+def test_a_sweep_takes_unfinished_files_and_stray_logs_and_nothing_else(tiny_marts: TinyMarts) -> None:
+    served = tiny_marts.publish(date(2018, 1, 1))
+    leftovers = [
+        tiny_marts.published / name
+        for name in (".unfinished.duckdb", ".unfinished.duckdb.wal", ".current.duckdb.unfinished", f"{served.name}.wal")
+    ]
+    for path in leftovers:
+        path.write_text("half of something")
+    assert sorted(sweep_leftovers(tiny_marts.published)) == sorted(leftovers)
+    assert sorted(path.name for path in tiny_marts.published.iterdir()) == ["current.duckdb", served.name]
+
+
+def kill_in_mid_write(nights: Nights, after: float) -> bool:
+    """Start publishing and kill it some seconds after its file appears; return whether it died of that."""
+    unfinished = nights.published_dir / ".unfinished.duckdb"
+    with nights.start("publish", "--as-of", str(FIRST_NIGHT)) as publisher:
+        while not unfinished.exists() and publisher.poll() is None:
+            time.sleep(0.0005)
+        time.sleep(after)
+        if publisher.poll() is None:
+            os.killpg(publisher.pid, signal.SIGKILL)
+        publisher.wait()
+    return publisher.returncode == -signal.SIGKILL
+
+
+def test_a_publisher_killed_in_mid_write_leaves_the_old_file_served_and_the_next_one_sweeps(
+    first_night: Nights, copy_nights: CopyNights
+) -> None:
+    nights = copy_nights(first_night, "killed_publisher")
+    unfinished = nights.published_dir / ".unfinished.duckdb"
+    served = nights.serving_link.resolve(strict=True)
+    content, rows = served.read_bytes(), published_rows(nights.serving_link)
+
+    for after in (0.0, 0.02, 0.06):
+        assert kill_in_mid_write(nights, after)
+        assert unfinished.exists()
+        assert nights.serving_link.resolve(strict=True) == served
+        assert served.read_bytes() == content
+        assert published_rows(nights.serving_link) == rows
+
+    nights.run(FIRST_NIGHT, first="publish")
+
+    assert nights.serving_link.resolve(strict=True) != served
+    assert differences(published_rows(nights.serving_link), rows) == {}
+    assert [path.name for path in nights.published_dir.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "2.0.0"])
+def test_every_published_table_and_view_reads_the_same_in_duckdb(version: str, first_night: Nights) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    if version != duckdb.__version__:
+        client = CLIENTS / f"duckdb-{version}"
+        assert client.is_dir(), f"{client} is missing: `make test` brings it along, or make it by its name"
+        environment["PYTHONPATH"] = str(client)
+    finished = subprocess.run(
+        [sys.executable, every_row.__file__, str(first_night.serving_link)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    answer = json.loads(finished.stdout)
+    assert answer["version"] == version
+    expected = {name: len(rows) - 1 for name, rows in published_rows(first_night.serving_link).items()}
+    assert {name: count for name, (count, _) in answer["tables"].items() if name != "run_log"} == expected
+    with duckdb.connect(str(first_night.serving_link), read_only=True) as connection:
+        assert answer["tables"] == every_row.digests(connection)
