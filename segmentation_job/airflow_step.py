@@ -16,6 +16,7 @@ from airflow.sdk import BaseOperator, Context, WeightRule
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryRule
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
+from segmentation_job.run_log import RUN_ID_VARIABLE
 from segmentation_job.steps import POOL, ExitCode, RetrySettings, Step, step_named
 
 AS_OF_TEMPLATE = "{{ (dag_run.logical_date or dag_run.run_after) | ds }}"
@@ -102,6 +103,7 @@ class SegmentationStep(BaseOperator):
     def execute(self, context: Context) -> None:
         """Run the command to its end."""
         instance = context["ti"]
+        os.environ[RUN_ID_VARIABLE] = str(instance.run_id)
         # Clearing a task raises max_tries but never lowers try_number: count from the last clearing.
         attempt = instance.try_number - (instance.max_tries - (self.retries or 0))
         self.run_command(force=bool(context["params"].get("force", False)), attempt=attempt)

@@ -74,7 +74,12 @@ def land() -> None:
 @app.command()
 def check(as_of: AsOf, force: Force = False) -> None:
     """Check that every source is there and fresh enough for the date, and whether there is anything to do."""
-    from segmentation_job.landing.readiness import check_freshness, inspect_landing, landing_fingerprint
+    from segmentation_job.landing.readiness import (
+        check_freshness,
+        inspect_landing,
+        landing_fingerprint,
+        require_day_over,
+    )
     from segmentation_job.publishing import point_link
     from segmentation_job.runs.state import is_current
     from segmentation_job.runs.versions import read_lenses, read_logic_versions
@@ -83,6 +88,7 @@ def check(as_of: AsOf, force: Force = False) -> None:
     settings = _settings()
     with _step(settings, as_of, "check") as progress:
         declaration = _declaration(settings)
+        require_day_over(as_of, datetime.now(UTC), settings.timezone)
         landed = inspect_landing(declaration, as_of, settings.timezone)
         lag = settings.max_source_lag_days
         check_freshness(declaration, landed, as_of, declaration.max_source_lag_days if lag is None else lag)
@@ -158,12 +164,12 @@ def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -
     from segmentation_job.runs.versions import read_logic_versions
     from segmentation_job.warehouse import open_warehouse
 
+    versions = read_logic_versions(settings)
     with open_warehouse(settings) as warehouse:
-        plan = make_plan(warehouse, as_of)
+        plan = make_plan(warehouse, as_of, versions)
         accounts = account_rows(warehouse, as_of)
     print(describe_accounts(accounts, as_of))
     print(f"Features are computed for {', '.join(str(day) for day in plan.dates_to_compute)}.", flush=True)
-    versions = read_logic_versions(settings)
     run_dbt(dbt_command("features", settings), dbt_environment(settings, versions, plan.dates_to_compute))
     progress.details = {
         "dates": [str(day) for day in plan.dates_to_compute],
@@ -181,18 +187,17 @@ def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -
 
 def _build_marts(settings: Settings) -> None:
     from segmentation_job.runs.dbt import dbt_command, dbt_environment, run_dbt
-    from segmentation_job.runs.state import record_versions
+    from segmentation_job.runs.state import record_marts_begun, record_marts_ready, record_versions
     from segmentation_job.runs.versions import read_lenses, read_logic_versions
     from segmentation_job.warehouse import open_warehouse
 
     versions = read_logic_versions(settings)
     with open_warehouse(settings) as warehouse:
         record_versions(warehouse, read_lenses(settings), versions)
-        # Forgotten first: marts that are cut off halfway must not be published.
-        warehouse.rows("delete from pipeline.marts_state")
+        record_marts_begun(warehouse, versions.marts)
     run_dbt(dbt_command("marts", settings), dbt_environment(settings, versions))
     with open_warehouse(settings) as warehouse:
-        warehouse.rows("insert into pipeline.marts_state values (?)", (versions.marts,))
+        record_marts_ready(warehouse, versions.marts)
 
 
 @app.command()

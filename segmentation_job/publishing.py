@@ -123,7 +123,7 @@ def _write(warehouse_path: Path, target: Path, run_log_path: Path) -> tuple[date
         try:
             connection.execute(f"attach '{_quoted(warehouse_path)}' as private_warehouse (read_only)")
         except duckdb.IOException as error:
-            if "lock" in str(error).lower():
+            if "Could not set lock" in str(error):
                 raise WarehouseLockedError(f"{warehouse_path} is open in another process: {error}") from error
             raise
         connection.execute(f"attach '{_quoted(target)}' as publication (storage_version '{STORAGE_VERSION}')")

@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+RUN_ID_VARIABLE = "SEGMENTATION_RUN_ID"
+"""Set by whoever starts all steps of one run: Airflow's run id."""
+
 
 @dataclass(frozen=True)
 class LoggedStep:
-    """One attempt at one step. outcome: done, skipped, failed, or `unfinished` where it never ended."""
+    """One attempt at one step. run_id: common to the steps of one run, date#attempt where a step was run by hand.
+    outcome: done, skipped, failed, or `unfinished` where it never ended.
+    """
 
     run_id: str
     as_of: date
@@ -37,7 +42,7 @@ def logged_step(path: Path, as_of: date, step: str) -> Iterator[StepInProgress]:
     path.parent.mkdir(parents=True, exist_ok=True)
     attempt = 1 + sum(1 for entry in read_run_log(path) if entry.as_of == as_of and entry.step == step)
     key = {"as_of": as_of.isoformat(), "step": step, "attempt": attempt}
-    _append(path, {**key, "event": "started", "at": _now()})
+    _append(path, {**key, "event": "started", "at": _now(), "run_id": os.environ.get(RUN_ID_VARIABLE)})
     progress = StepInProgress()
     try:
         yield progress
@@ -64,7 +69,7 @@ def read_run_log(path: Path) -> list[LoggedStep]:
         at = datetime.fromisoformat(event["at"])
         if event["event"] == "started":
             as_of = date.fromisoformat(event["as_of"])
-            run_id = f"{event['as_of']}#{event['attempt']}"
+            run_id = event.get("run_id") or f"{event['as_of']}#{event['attempt']}"
             steps[key] = LoggedStep(run_id, as_of, event["step"], event["attempt"], at, None, "unfinished")
         elif key in steps:
             begun = steps[key]

@@ -70,6 +70,12 @@ class Settings:
         lag = environment.get("SEGMENTATION_MAX_SOURCE_LAG_DAYS") or ""
         if lag and not lag.isdigit():
             raise MisconfiguredError(f"SEGMENTATION_MAX_SOURCE_LAG_DAYS={lag!r} must be a number of days.")
+        data_text = environment.get("SEGMENTATION_DATA_DIR") or ""
+        if any(character in data_text for character in "'\"[]{}*?"):
+            raise MisconfiguredError(
+                f"SEGMENTATION_DATA_DIR={data_text!r} must hold no quote, bracket, brace, * or ?: the landing is read "
+                "by patterns of paths."
+            )
         data_dir = Path(environment.get("SEGMENTATION_DATA_DIR") or project_dir / "data")
         lenses_dir = Path(environment.get("SEGMENTATION_LENSES_DIR") or Path(__file__).parent / "lenses")
         return cls(

@@ -7,6 +7,8 @@ open_intervals as (
     where
         valid_to is null
         and change_cause != 'left'
+        -- A lens that is no more keeps its history, and has no current segments.
+        and lens in (select lens from {{ ref('customer_segments') }})
 )
 
 select

@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from segmentation_job.errors import WarehouseLockedError
 from segmentation_job.gate.batch_views import BatchViews, create_batch_views
 from segmentation_job.gate.outcomes import ExpectationOutcome, OutcomeName, Subject
 from segmentation_job.gate.suites import Suite, SuiteExpectation, load_suites
@@ -62,7 +63,12 @@ def _inspect(warehouse_path: Path, batch_date: date, threads: int, memory_limit:
     # A plain connection first, so that a locked or missing file raises DuckDB's own error.
     import duckdb
 
-    connection = duckdb.connect(str(warehouse_path), read_only=True, config=_configuration(threads, memory_limit))
+    try:
+        connection = duckdb.connect(str(warehouse_path), read_only=True, config=_configuration(threads, memory_limit))
+    except duckdb.IOException as error:
+        if "Could not set lock" in str(error):
+            raise WarehouseLockedError(f"{warehouse_path} is open in another process: {error}") from error
+        raise
     try:
         return create_batch_views(connection, batch_date)
     finally:

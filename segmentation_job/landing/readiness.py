@@ -3,7 +3,7 @@
 import glob
 import hashlib
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,7 +15,7 @@ from segmentation_job.landing.declaration import LandingTable, SourceDeclaration
 
 @dataclass(frozen=True)
 class LandedTable:
-    """A landing table as it was found: its rows, and the business date of its newest event up to the as-of date."""
+    """A landing table as it was found: its rows, and the business date of its newest event before the as-of date."""
 
     name: str
     row_count: int
@@ -25,7 +25,7 @@ class LandedTable:
 def inspect_landing(declaration: SourceDeclaration, as_of: date, timezone: str) -> list[LandedTable]:
     """Read every landing table once.
 
-    as_of: events after this day say nothing of its freshness (a typing error such as 9999 neither). timezone:
+    as_of: only what is dated before it says how fresh the landing is. timezone:
     business time zone of the newest date. Raises SourceNotReadyError that lists everything missing or unreadable.
     """
     found, problems = [], []
@@ -43,6 +43,19 @@ def inspect_landing(declaration: SourceDeclaration, as_of: date, timezone: str) 
             f"The landing of {declaration.name} is not ready:\n  " + "\n  ".join(problems) + "\nNothing was written."
         )
     return found
+
+
+def require_day_over(as_of: date, now: datetime, timezone: str) -> None:
+    """Raise SourceNotReadyError where the day before the as-of date is not over yet in the business time zone.
+
+    now: with its time zone.
+    """
+    today = now.astimezone(ZoneInfo(timezone)).date()
+    if as_of > today:
+        raise SourceNotReadyError(
+            f"The as-of date {as_of} is still to come: in {timezone} it is {today}, and the day before {as_of} is not "
+            "over. Nothing was written."
+        )
 
 
 def check_freshness(
@@ -88,18 +101,24 @@ def _inspect(connection: duckdb.DuckDBPyConnection, table: LandingTable, as_of: 
                 f"{table.name}: {table.path} has no column {', '.join(missing)}; it has {', '.join(sorted(columns))}"
             )
         event = f"try_cast({table.event_column or 'null'} as timestamp)"
-        # A day more than asked for: where the business day ends later than the UTC day.
+        # What is dated on the as-of date or later (a typing error, an early order) says nothing of the days before.
         row = connection.execute(
             f"select count(*), max({event}) filter (where {event} >= ? and {event} < ?) from {table.location}",
-            [datetime(1970, 1, 1), datetime.combine(as_of + timedelta(days=2), time())],  # noqa: DTZ001
+            [datetime(1970, 1, 1), _begin_of_day(as_of, timezone)],  # noqa: DTZ001
         ).fetchall()[0]
     except duckdb.Error as error:
         raise SourceNotReadyError(f"{table.name}: {table.path} cannot be read: {str(error).splitlines()[0]}") from error
     if table.event_column and row[1] is None:
         raise SourceNotReadyError(
-            f"{table.name}: {table.path} holds no row up to {as_of} with a readable {table.event_column}"
+            f"{table.name}: {table.path} holds no row before {as_of} with a readable {table.event_column}"
         )
     return LandedTable(table.name, int(row[0]), _business_date(row[1], timezone))
+
+
+def _begin_of_day(day: date, timezone: str) -> datetime:
+    """The moment, in UTC without a zone, at which a business day begins."""
+    begin = datetime.combine(day, time(), tzinfo=ZoneInfo(timezone))
+    return begin.astimezone(ZoneInfo("UTC")).replace(tzinfo=None)
 
 
 def _business_date(newest: datetime | None, timezone: str) -> date | None:

@@ -44,8 +44,8 @@ def plan_run(
     """Plan the run for an as-of date.
 
     lineage_start: of the models so far, None on a fresh warehouse; an earlier date extends the lineage backwards.
-    promoted_dates: whose features are promoted. first_customer_date: on which the first customer was seen. Raises
-    SourceNotReadyError where nobody is in scope at the refit date in effect.
+    promoted_dates: whose promoted features may be used as they are. first_customer_date: on which the first customer
+    was seen. Raises SourceNotReadyError where nobody is in scope at the refit date in effect.
     """
     refit_date = refit_date_for(as_of)
     if first_customer_date is None or first_customer_date >= refit_date:

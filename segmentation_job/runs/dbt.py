@@ -59,6 +59,7 @@ def dbt_environment(settings: Settings, versions: LogicVersions, as_of_dates: Se
         "SEGMENTATION_MEMORY_LIMIT": settings.memory_limit,
         "SEGMENTATION_TIMEZONE": settings.timezone,
         "SEGMENTATION_FACTS_VERSION": versions.facts,
+        "SEGMENTATION_FEATURES_VERSION": versions.features,
         "SEGMENTATION_MARTS_VERSION": versions.marts,
         "DO_NOT_TRACK": "1",
     }
@@ -72,5 +73,5 @@ def run_dbt(command: Sequence[str], environment: dict[str, str]) -> None:
     finished = subprocess.run(command, env=environment, check=False)
     if finished.returncode != 0:
         raise SegmentationError(
-            f"dbt ended with {finished.returncode}; what failed stands above. What is promoted and served is unchanged."
+            f"dbt ended with {finished.returncode}; what failed stands above. What is served is unchanged."
         )

@@ -54,7 +54,9 @@ def splice_into_history(
                 case
                     when day_labels.segment_key is null then 'left'
                     when before.segment_key is null then 'new'
-                    when day_labels.under_previous_model = before.segment_key then 'model_changed'
+                    -- Null where the features of the model before exist no more.
+                    when coalesce(day_labels.under_previous_model, before.segment_key) = before.segment_key
+                        then 'model_changed'
                     when day_labels.under_previous_model = day_labels.segment_key then 'customer_moved'
                     else 'both'
                 end as change_cause,
@@ -71,7 +73,8 @@ def splice_into_history(
                 case
                     when after.segment_key is null then 'left'
                     when day_labels.segment_key is null then 'new'
-                    when next_under_this_model.segment_key = day_labels.segment_key then 'model_changed'
+                    when coalesce(next_under_this_model.segment_key, day_labels.segment_key) = day_labels.segment_key
+                        then 'model_changed'
                     when next_under_this_model.segment_key = after.segment_key then 'customer_moved'
                     else 'both'
                 end as change_cause,

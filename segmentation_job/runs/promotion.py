@@ -8,8 +8,9 @@ import pyarrow as pa
 
 from segmentation_job.errors import GateFailedError
 from segmentation_job.runs.calendar import RunPlan
+from segmentation_job.runs.feature_matrix import features_hash, has_columns, read_values
 from segmentation_job.runs.history import splice_into_history
-from segmentation_job.runs.segmentation import MODEL_TABLES, features_hash, read_model, read_values
+from segmentation_job.runs.lineage import MODEL_TABLES, read_model
 from segmentation_job.segments.assignment import assign
 from segmentation_job.segments.lenses import Lens
 from segmentation_job.segments.model import Model
@@ -28,10 +29,15 @@ class Promotion:
 
 
 def candidate_hash(warehouse: Warehouse, plan: RunPlan, subject: str) -> str:
-    """Return a hash of the candidate that a gate judges: the features of every planned date, or the labels."""
+    """Return a hash of the candidate that a gate judges.
+
+    The features of every planned date; or the labels with the figures of their run, which name the model and the
+    features they were made of.
+    """
     if subject == "features":
         return ";".join(f"{day}={features_hash(warehouse, 'candidate', day)}" for day in plan.dates_to_compute)
-    return warehouse.content_hash("candidate.labels", {"as_of_date": plan.as_of})
+    key = {"as_of_date": plan.as_of}
+    return f"{warehouse.content_hash('candidate.labels', key)};{warehouse.content_hash('candidate.runs', key)}"
 
 
 def record_verdict(warehouse: Warehouse, plan: RunPlan, subject: str, content: str, *, passed: bool) -> None:
@@ -48,6 +54,7 @@ def promote_date(warehouse: Warehouse, plan: RunPlan, lenses: list[Lens]) -> Pro
     """Promote the candidate of a date; raise GateFailedError where its gates have not passed just this candidate."""
     for subject in GATED_SUBJECTS:
         _require_verdict(warehouse, plan, subject)
+    _require_labels_of_these_features(warehouse, plan, lenses)
     with warehouse.transaction():
         for day in plan.dates_to_compute:
             _promote_features(warehouse, day, has_labels=day == plan.as_of)
@@ -90,6 +97,22 @@ def _require_verdict(warehouse: Warehouse, plan: RunPlan, subject: str) -> None:
         )
 
 
+def _require_labels_of_these_features(warehouse: Warehouse, plan: RunPlan, lenses: list[Lens]) -> None:
+    content = features_hash(warehouse, "candidate", plan.as_of)
+    made_of = {
+        str(lens): str(features)
+        for lens, features in warehouse.rows(
+            "select lens, features_hash from candidate.runs where as_of_date = ?", (plan.as_of,)
+        )
+    }
+    for lens in lenses:
+        if made_of.get(lens.name) != content:
+            raise GateFailedError(
+                f"The candidate of {plan.as_of} has no labels of lens {lens.name} made of its features: run "
+                f"`segmentation segment --as-of {plan.as_of}` and its gate again."
+            )
+
+
 def _promote_features(warehouse: Warehouse, day: date, *, has_labels: bool) -> None:
     content = features_hash(warehouse, "candidate", day)
     for table in (*FEATURE_TABLES, "feature_inputs"):
@@ -104,7 +127,7 @@ def _promote_features(warehouse: Warehouse, day: date, *, has_labels: bool) -> N
 def _promote_models(warehouse: Warehouse, plan: RunPlan) -> None:
     """Models are immutable: a version that is there stays. The lineage points to those now in effect."""
     columns = {
-        "models": "model_version, lens, lens_version, algorithm, k, fitted_as_of, parent_version, fitting_hash,"
+        "models": "model_version, lens, lens_version, algorithm, k, fitted_as_of, parent_version,"
         " customers_fitted, parameters",
         "model_candidates": "model_version, lens, fitted_as_of, algorithm, k, inertia, davies_bouldin, silhouette,"
         " smallest_share, jaccard_stability, passed_gates, is_winner, reason",
@@ -122,24 +145,27 @@ def _promote_models(warehouse: Warehouse, plan: RunPlan) -> None:
                 (plan.as_of, version),
             )
     fitted = warehouse.rows(
-        "select lens, fitted_as_of, model_version from candidate.models where run_date = ? order by lens, fitted_as_of",
+        "select lens, fitted_as_of, model_version, fitting_hash from candidate.models where run_date = ?"
+        " order by lens, fitted_as_of",
         (plan.as_of,),
     )
-    for lens, refit_date, version in fitted:
+    for lens, refit_date, version, fitted_from in fitted:
         warehouse.rows("delete from promoted.lineage where lens = ? and refit_date = ?", (lens, refit_date))
-        warehouse.rows("insert into promoted.lineage values (?, ?, ?)", (lens, refit_date, version))
+        warehouse.rows("insert into promoted.lineage values (?, ?, ?, ?)", (lens, refit_date, version, fitted_from))
 
 
 def _register_segments(warehouse: Warehouse, run_date: date) -> None:
     """Give new segment keys their id.
 
     A key that equals an earlier one (the same date's model, fitted anew) takes over its id and name; where both have
-    an id already, the younger id is superseded by the older.
+    an id already, the younger id is superseded by the older. Two clusters of one model never come to share an id.
     """
     equals = {
         str(later): str(earlier)
         for earlier, later in warehouse.rows(
-            "select earlier_key, later_key from candidate.segment_equivalents where run_date = ?", (run_date,)
+            "select earlier_key, later_key from candidate.segment_equivalents where run_date = ?"
+            " order by later_key, earlier_key desc",
+            (run_date,),
         )
     }
     new = warehouse.rows(
@@ -150,15 +176,10 @@ def _register_segments(warehouse: Warehouse, run_date: date) -> None:
         if warehouse.rows("select 1 from promoted.segments where segment_key = ?", (key,)):
             continue
         earlier = equals.get(key)
-        known = (
-            warehouse.rows("select segment_id, name from promoted.segments where segment_key = ?", (earlier,))
-            if earlier
-            else []
-        )
-        if known:
-            segment_id, name = str(known[0][0]), str(known[0][1])
-        else:
-            segment_id, name = _next_segment_id(warehouse, lens), _free_name(warehouse, run_date, lens, key)
+        known = _published_segment(warehouse, earlier) if earlier else None
+        if known is not None and known[0] in _ids_beside(warehouse, key):
+            known = None
+        segment_id, name = known or (_next_segment_id(warehouse, lens), _free_name(warehouse, run_date, lens, key))
         warehouse.rows(
             "insert into promoted.segments select lens, segment_key, ?, ?, ?, description, rule,"
             " rule_precision, rule_recall, recommended_action, birth_model_version, created_as_of, relation"
@@ -167,6 +188,30 @@ def _register_segments(warehouse: Warehouse, run_date: date) -> None:
         )
     for later, earlier in sorted(equals.items()):
         _supersede(warehouse, earlier, later)
+
+
+def _published_segment(warehouse: Warehouse, key: str) -> tuple[str, str] | None:
+    """The id and name under which a key is published, None where it is not registered."""
+    found = warehouse.rows(
+        "select coalesce(superseded.superseded_by, segments.segment_id), segments.name"
+        " from promoted.segments as segments left join promoted.superseded_segments as superseded"
+        " on segments.segment_id = superseded.segment_id where segments.segment_key = ?",
+        (key,),
+    )
+    return (str(found[0][0]), str(found[0][1])) if found else None
+
+
+def _ids_beside(warehouse: Warehouse, key: str) -> set[str]:
+    """The ids of the segments that live in one model with a key, itself left out."""
+    found = warehouse.rows(
+        "select distinct coalesce(superseded.superseded_by, segments.segment_id) from promoted.model_segments as own"
+        " inner join promoted.model_segments as other on own.model_version = other.model_version"
+        " inner join promoted.segments as segments on other.segment_key = segments.segment_key"
+        " left join promoted.superseded_segments as superseded on segments.segment_id = superseded.segment_id"
+        " where own.segment_key = ? and other.segment_key != ?",
+        (key, key),
+    )
+    return {str(segment_id) for (segment_id,) in found}
 
 
 def _free_name(warehouse: Warehouse, run_date: date, lens: str, key: str) -> str:
@@ -190,16 +235,13 @@ def _next_segment_id(warehouse: Warehouse, lens: str) -> str:
 
 def _supersede(warehouse: Warehouse, earlier_key: str, later_key: str) -> None:
     """Let the younger of two ids of one segment resolve to the older, whatever either resolved to before."""
-    found = warehouse.rows(
-        "select distinct segments.lens, coalesce(superseded.superseded_by, segments.segment_id)"
-        " from promoted.segments as segments left join promoted.superseded_segments as superseded"
-        " on segments.segment_id = superseded.segment_id where segments.segment_key in (?, ?)",
-        (earlier_key, later_key),
-    )
-    ids = sorted((str(segment_id) for _, segment_id in found), key=lambda text: int(text.rpartition("-")[2]))
-    if len(ids) < 2:
+    earlier, later = (_published_segment(warehouse, key) for key in (earlier_key, later_key))
+    if earlier is None or later is None or earlier[0] == later[0]:
         return
-    lens, (older, younger) = str(found[0][0]), ids
+    if earlier[0] in _ids_beside(warehouse, later_key) or later[0] in _ids_beside(warehouse, earlier_key):
+        return
+    older, younger = sorted((earlier[0], later[0]), key=lambda text: int(text.rpartition("-")[2]))
+    lens = warehouse.rows("select lens from promoted.segments where segment_key = ?", (later_key,))[0][0]
     warehouse.rows(
         "update promoted.superseded_segments set superseded_by = ? where superseded_by = ?", (older, younger)
     )
@@ -219,7 +261,7 @@ def _promote_labels(warehouse: Warehouse, as_of: date, lens: Lens) -> None:
     under_previous = (
         None
         if previous_model is None or previous_model.version == model.version
-        else _keys_under(warehouse, "candidate", previous_model, as_of, lens)
+        else _keys_under(warehouse, "candidate", previous_model, as_of)
     )
     warehouse.rows("drop table if exists day_labels")
     if under_previous is None:
@@ -233,7 +275,7 @@ def _promote_labels(warehouse: Warehouse, as_of: date, lens: Lens) -> None:
         warehouse.rows(
             "create temporary table day_labels as select labels.customer_id, labels.segment_key,"
             " under_previous_model.segment_key as under_previous_model from promoted.labels as labels"
-            " inner join under_previous_model on labels.customer_id = under_previous_model.customer_id"
+            " left join under_previous_model on labels.customer_id = under_previous_model.customer_id"
             " where labels.as_of_date = ? and labels.lens = ?",
             (as_of, lens.name),
         )
@@ -247,7 +289,7 @@ def _promote_labels(warehouse: Warehouse, as_of: date, lens: Lens) -> None:
             (next_date, lens.name),
         )
     else:
-        _fill_temporary(warehouse, "next_under_this_model", _keys_under(warehouse, "promoted", model, next_date, lens))
+        _fill_temporary(warehouse, "next_under_this_model", _keys_under(warehouse, "promoted", model, next_date))
     splice_into_history(warehouse, lens.name, as_of, previous_date, next_date)
     for table in ("day_labels", "next_under_this_model", "under_previous_model"):
         warehouse.rows(f"drop table if exists {table}")
@@ -258,13 +300,15 @@ def _model_in_effect(warehouse: Warehouse, as_of: date, lens: str) -> Model:
     return read_model(warehouse, str(found[0][0]))
 
 
-def _keys_under(warehouse: Warehouse, schema: str, model: Model, as_of: date, lens: Lens) -> pa.Table:
-    """The segment that another model gives the customers of a date.
+def _keys_under(warehouse: Warehouse, schema: str, model: Model, as_of: date) -> pa.Table:
+    """The segment that another model gives the customers of a date; no rows where its features exist no more.
 
     schema: where the date's features are committed. What this transaction has promoted itself is not there yet for
     the cursor that reads it.
     """
-    ids, values = read_values(warehouse, schema, as_of, lens)
+    if not has_columns(warehouse, schema, model.encoding.columns):
+        return pa.table({"customer_id": pa.array([], pa.string()), "segment_key": pa.array([], pa.string())})
+    ids, values = read_values(warehouse, schema, as_of, model.encoding.columns)
     keys = pa.array(model.segment_keys, pa.string()).take(pa.array(assign(model, values).cluster, pa.int64()))
     return pa.table({"customer_id": pa.array(ids, pa.string()), "segment_key": keys})
 

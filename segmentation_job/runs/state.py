@@ -40,8 +40,25 @@ def has_promoted_labels(warehouse: Warehouse, as_of: date) -> bool:
 
 
 def fitting_hash(features_hash: str, sample_size: int) -> str:
-    """Return the hash of what a model is fitted from: the features of its refit date, and how many customers of it."""
-    return f"{features_hash} sample {sample_size}"
+    """Return the hash of what a model is fitted from: the features of its refit date, and how many customers of it.
+
+    features_hash: of the refit date, beginning with its number of customers; empty where it has no features.
+    """
+    customers = int(features_hash.partition(":")[0] or 0)
+    return f"{features_hash} sample {min(sample_size, customers)}"
+
+
+def fresh_dates(warehouse: Warehouse, features_version: str) -> set[date]:
+    """Return the promoted dates whose features rest on today's rows and logic."""
+    if not warehouse.has_table("promoted.feature_inputs"):
+        return set()
+    found = warehouse.rows(
+        "select as_of_date from promoted.feature_inputs as inputs where features_version = ? and rows_hash ="
+        " (select rows_hash from intermediate.int_input_scope where event_date < inputs.as_of_date"
+        " order by event_date desc limit 1)",
+        (features_version,),
+    )
+    return {day for (day,) in found}
 
 
 def lineage_start(warehouse: Warehouse) -> date | None:
@@ -55,17 +72,28 @@ def read_lineage(warehouse: Warehouse, lens: str) -> dict[date, LineageEntry]:
     """Return the promoted models in effect of a lens, by refit date."""
     found = warehouse.rows(
         "select lineage.refit_date, models.model_version, models.parent_version, models.lens_version,"
-        " models.fitting_hash from promoted.lineage inner join promoted.models"
+        " lineage.fitting_hash from promoted.lineage inner join promoted.models"
         " on lineage.model_version = models.model_version where lineage.lens = ?",
         (lens,),
     )
     return {row[0]: LineageEntry(*row) for row in found}
 
 
-def make_plan(warehouse: Warehouse, as_of: date) -> RunPlan:
-    """Plan the run for a date from what is promoted, and store the plan for the run's later steps."""
+def make_plan(warehouse: Warehouse, as_of: date, versions: LogicVersions) -> RunPlan:
+    """Plan the run for a date from what is promoted, and store the plan for the run's later steps.
+
+    A refit date that no run was for is computed again where its rows or logic changed; one that a run was for waits
+    for that run, since its labels would change with it.
+    """
+    if not warehouse.rows("select 1 from pipeline.facts_state where facts_version = ?", (versions.facts,)):
+        raise SegmentationError(
+            f"The facts are not built, or not to the end: run `segmentation build facts --as-of {as_of}` first."
+        )
+    fresh = fresh_dates(warehouse, versions.features)
+    labelled = {day for (day,) in warehouse.rows("select as_of_date from promoted.dates where has_labels")}
+    usable = {day for day in promoted_dates(warehouse) if day in fresh or day in labelled}
     found = warehouse.rows("select min(first_seen_date) from intermediate.int_customer_first_seen")
-    plan = plan_run(as_of, lineage_start(warehouse), promoted_dates(warehouse), found[0][0])
+    plan = plan_run(as_of, lineage_start(warehouse), usable, found[0][0])
     with warehouse.transaction():
         warehouse.rows("delete from pipeline.plans where run_date = ?", (as_of,))
         for day in plan.dates_to_compute:
@@ -120,6 +148,8 @@ def is_current(
     start = lineage_start(warehouse)
     if start is None or {lens for lens, _ in recorded} != {lens.name for lens in lenses}:
         return False
+    if not fresh_dates(warehouse, versions.features).issuperset({as_of, *refit_dates_between(start, as_of)}):
+        return False
     rows_hash = rows_in_scope_hash(warehouse, as_of)
     for lens in lenses:
         lineage = read_lineage(warehouse, lens.name)
@@ -160,9 +190,23 @@ def require_plan(warehouse: Warehouse, as_of: date) -> RunPlan:
     return plan
 
 
+def record_marts_begun(warehouse: Warehouse, marts_version: str) -> None:
+    """Store that the marts are being built; a promotion meanwhile takes the entry away."""
+    with warehouse.transaction():
+        warehouse.rows("delete from pipeline.marts_state")
+        warehouse.rows("insert into pipeline.marts_state values (?, false)", (marts_version,))
+
+
+def record_marts_ready(warehouse: Warehouse, marts_version: str) -> None:
+    """Store that the marts are built; raise SegmentationError where something was promoted meanwhile."""
+    warehouse.rows("update pipeline.marts_state set is_ready = true where marts_version = ?", (marts_version,))
+    if not warehouse.rows("select 1 from pipeline.marts_state where is_ready"):
+        raise SegmentationError("A date was promoted while the marts were built: build them again.")
+
+
 def require_marts(warehouse: Warehouse, as_of: date, marts_version: str) -> None:
     """Raise SegmentationError where the marts do not hold what is promoted."""
-    if warehouse.rows("select marts_version from pipeline.marts_state") != [(marts_version,)]:
+    if warehouse.rows("select marts_version from pipeline.marts_state where is_ready") != [(marts_version,)]:
         raise SegmentationError(
             "The marts are not built from what is promoted, so nothing is published: run "
             f"`segmentation build marts --as-of {as_of}` first."

@@ -20,19 +20,28 @@ class LogicVersions:
 
 
 def read_logic_versions(settings: Settings) -> LogicVersions:
-    """Hash the SQL of each layer; comments and white space do not count, settings that SQL reads do."""
+    """Hash the SQL of each layer and the YAML that it is made from.
+
+    Comments on lines of their own and white space of SQL do not count; settings that SQL reads do.
+    """
     project = settings.dbt_project_dir
     shared = [*sorted((project / "macros").rglob("*.sql")), project / "dbt_project.yml"]
     facts_files = [
         *shared,
         *sorted(settings.source_dir.glob("*.sql")),
+        # Where and how the landing is read.
+        *sorted(settings.source_dir.glob("*.yml")),
         *sorted((project / "models" / "input").glob("*.yml")),
         *sorted((project / "models" / "staging").glob("*.sql")),
         *sorted((project / "models" / "intermediate").glob("*.sql")),
     ]
     facts = _version(facts_files, settings.timezone)
     features = _version(sorted((project / "models" / "features").glob("*.sql")), facts)
-    marts = _version([*shared, *sorted((project / "models" / "marts").glob("*.sql"))], "")
+    marts_files = [
+        *sorted((project / "models" / "marts").glob("*.sql")),
+        project / "models" / "marts" / "_marts__models.yml",
+    ]
+    marts = _version([*shared, *marts_files], "")
     return LogicVersions(facts=facts, features=features, marts=marts)
 
 
@@ -45,11 +54,13 @@ def _version(files: Iterable[Path], prefix: str) -> str:
     digest = hashlib.sha256(prefix.encode())
     for path in files:
         digest.update(path.name.encode())
-        digest.update(_without_layout(path.read_text()).encode())
+        text = path.read_text()
+        digest.update((_without_layout(text) if path.suffix == ".sql" else text).encode())
     return digest.hexdigest()[:16]
 
 
 def _without_layout(text: str) -> str:
     text = re.sub(r"\{#.*?#\}", " ", text, flags=re.DOTALL)
-    text = re.sub(r"(?m)(^|\s)(--(?!\s*depends_on)|#).*$", " ", text)
+    # Whole lines only: two dashes behind something may lie in a string.
+    text = re.sub(r"(?m)^\s*--(?!\s*depends_on).*$", " ", text)
     return " ".join(text.split())

@@ -26,7 +26,7 @@ class DuckDBWarehouse:
         try:
             self._connection = duckdb.connect(str(path), config={"threads": threads, "memory_limit": memory_limit})
         except duckdb.IOException as error:
-            if "lock" in str(error).lower():
+            if "Could not set lock" in str(error):
                 raise WarehouseLockedError(
                     f"{path} is open in another process: {error}\n"
                     "Wait for the run that holds it, or end that process; a dead process holds no lock."

@@ -35,7 +35,7 @@ _MODELS = """(
     k integer not null,
     fitted_as_of date not null,
     parent_version varchar,
-    fitting_hash varchar not null,
+    {fitting_hash}
     customers_fitted bigint not null,
     parameters varchar not null
 )"""
@@ -105,7 +105,8 @@ _RUNS = """(
     outlier_share double not null,
     imputed_share double not null,
     choice_reason varchar not null,
-    lineage_start date not null
+    lineage_start date not null,
+    features_hash varchar not null
 )"""
 
 _RUN_INPUTS = """(
@@ -155,13 +156,13 @@ TABLES: Final = (
         " passed boolean not null)",
     ),
     _create("pipeline.versions", "(part varchar not null, version varchar not null)"),
-    # Present while the marts hold what is promoted: publishing takes nothing else.
-    _create("pipeline.marts_state", "(marts_version varchar not null)"),
+    # Present from the start of a build of the marts until something is promoted; ready when they are built to the end.
+    _create("pipeline.marts_state", "(marts_version varchar not null, is_ready boolean not null)"),
     _create(
         "pipeline.publications", "(as_of_date date not null, marts_version varchar not null, file varchar not null)"
     ),
     _create("candidate.labels", _LABELS),
-    _create("candidate.models", _MODELS.format(run_date=_RUN_DATE)),
+    _create("candidate.models", _MODELS.format(run_date=_RUN_DATE, fitting_hash="fitting_hash varchar not null,")),
     _create("candidate.model_candidates", _MODEL_CANDIDATES.format(run_date=_RUN_DATE)),
     _create("candidate.model_samples", _MODEL_SAMPLES.format(run_date=_RUN_DATE)),
     _create("candidate.model_segments", _MODEL_SEGMENTS.format(run_date=_RUN_DATE)),
@@ -186,14 +187,15 @@ TABLES: Final = (
     change_cause varchar not null
 )""",
     ),
-    _create("promoted.models", _MODELS.format(run_date="")),
+    _create("promoted.models", _MODELS.format(run_date="", fitting_hash="")),
     _create("promoted.model_candidates", _MODEL_CANDIDATES.format(run_date="")),
     _create("promoted.model_samples", _MODEL_SAMPLES.format(run_date="")),
     _create("promoted.model_segments", _MODEL_SEGMENTS.format(run_date="")),
-    # Which model is in effect from which refit date on.
+    # Which model is in effect from which refit date on, and what it was last fitted from.
     _create(
         "promoted.lineage",
-        "(lens varchar not null, refit_date date not null, model_version varchar not null)",
+        "(lens varchar not null, refit_date date not null, model_version varchar not null,"
+        " fitting_hash varchar not null)",
     ),
     _create("promoted.segments", _SEGMENTS.format(run_date="", segment_id="segment_id varchar not null,")),
     _create(

@@ -26,6 +26,7 @@ final as (
     select
         as_of_date,
         rows_hash,
+        '{{ env_var("SEGMENTATION_FEATURES_VERSION", "by hand") }}' as features_version,
         rows_in,
         rows_kept,
         rows_quarantined

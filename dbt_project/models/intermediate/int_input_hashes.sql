@@ -7,7 +7,7 @@ order_lines as (
     select
         'order_lines' as entity,
         order_date as event_date,
-        {{ row_hash(['order_id', 'line_id', 'customer_id', 'product_id', 'department', 'category', 'is_private_label',
+        {{ row_hash(['order_date', 'order_id', 'line_id', 'customer_id', 'product_id', 'department', 'category', 'is_private_label',
                      'item_count', 'gross_amount', 'discount_amount', 'net_amount', 'unit_cost_amount']) }} as content
     from {{ ref('stg_order_lines') }}
 ),
@@ -16,7 +16,7 @@ orders as (
     select
         'orders' as entity,
         order_date as event_date,
-        {{ row_hash(['order_id', 'customer_id', 'channel', 'store_id', 'is_subscription']) }} as content
+        {{ row_hash(['order_date', 'order_id', 'customer_id', 'channel', 'store_id', 'is_subscription']) }} as content
     from {{ ref('stg_orders') }}
 ),
 
@@ -27,7 +27,7 @@ customers as (
         greatest(
             first_seen.first_seen_date, coalesce(stg_customers.valid_from_date, first_seen.first_seen_date)
         ) as event_date,
-        {{ row_hash(['stg_customers.customer_id', 'valid_from_date', 'signup_date', 'birth_date', 'age_band', 'gender',
+        {{ row_hash(['stg_customers.customer_id', 'first_seen_date', 'valid_from_date', 'signup_date', 'birth_date', 'age_band', 'gender',
                      'income_amount', 'income_band', 'country', 'region', 'city', 'postal_code', 'language',
                      'ethnicity', 'household_size', 'marital_status', 'education', 'acquisition_channel']) }} as content
     from {{ ref('stg_customers') }} as stg_customers
@@ -39,7 +39,7 @@ contacts as (
     select
         'campaign_contacts' as entity,
         contact_date as event_date,
-        {{ row_hash(['customer_id', 'campaign_id', 'channel']) }} as content
+        {{ row_hash(['contact_date', 'customer_id', 'campaign_id', 'channel']) }} as content
     from {{ ref('stg_campaign_contacts') }}
 ),
 
@@ -47,7 +47,7 @@ responses as (
     select
         'campaign_responses' as entity,
         response_date as event_date,
-        {{ row_hash(['customer_id', 'campaign_id', 'channel', 'response']) }} as content
+        {{ row_hash(['response_date', 'customer_id', 'campaign_id', 'channel', 'response']) }} as content
     from {{ ref('stg_campaign_contacts') }}
     where response_date is not null
 ),

@@ -1,5 +1,5 @@
 with current_run as (
-    select * from {{ ref('current_as_of_date') }}
+    select max(as_of_date) as as_of_date from {{ ref('current_as_of_date') }}
 ),
 
 demographic as (

@@ -1,7 +1,10 @@
 with labels as (
     select labels.*
     from {{ source('promoted', 'labels') }} as labels
-    inner join {{ ref('current_as_of_date') }} as current_run on labels.as_of_date = current_run.as_of_date
+    inner join {{ ref('current_as_of_date') }} as current_run
+        on
+            labels.lens = current_run.lens
+            and labels.as_of_date = current_run.as_of_date
 ),
 
 aliases as (

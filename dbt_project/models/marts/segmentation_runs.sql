@@ -43,6 +43,44 @@ refits as (
             and lineage.refit_date <= runs.as_of_date
 ),
 
+-- The dates with features whose rows or logic are not today's.
+promoted_scope as (
+    select
+        feature_inputs.as_of_date,
+        input_scope.rows_hash,
+        row_number() over (
+            partition by feature_inputs.as_of_date
+            order by input_scope.event_date desc
+        ) as day_rank
+    from feature_inputs
+    inner join {{ ref('int_input_scope') }} as input_scope on input_scope.event_date < feature_inputs.as_of_date
+),
+
+outdated_dates as (
+    select feature_inputs.as_of_date
+    from feature_inputs
+    inner join promoted_scope
+        on
+            feature_inputs.as_of_date = promoted_scope.as_of_date
+            and promoted_scope.day_rank = 1
+    inner join {{ source('pipeline', 'versions') }} as versions on versions.part = 'features_logic'
+    where
+        feature_inputs.rows_hash != promoted_scope.rows_hash
+        or feature_inputs.features_version != versions.version
+),
+
+outdated_refits as (
+    select distinct
+        runs.as_of_date,
+        runs.lens
+    from runs
+    inner join lineage
+        on
+            runs.lens = lineage.lens
+            and lineage.refit_date < runs.as_of_date
+    inner join outdated_dates on lineage.refit_date = outdated_dates.as_of_date
+),
+
 lineage_starts as (
     select
         lens,
@@ -149,6 +187,7 @@ final as (
                 compared.logic_reason,
                 compared.lens_reason,
                 compared.model_reason,
+                case when outdated_refits.as_of_date is not null then 'a refit date before it is outdated' end,
                 case
                     when lineage_starts.lineage_start != runs.lineage_start
                         then 'the lineage of models starts earlier'
@@ -162,6 +201,10 @@ final as (
             runs.as_of_date = compared.as_of_date
             and runs.lens = compared.lens
     inner join feature_inputs on runs.as_of_date = feature_inputs.as_of_date
+    left join outdated_refits
+        on
+            runs.as_of_date = outdated_refits.as_of_date
+            and runs.lens = outdated_refits.lens
     left join lineage_starts on runs.lens = lineage_starts.lens
 )
 

@@ -13,24 +13,47 @@ registered as (
     from {{ source('promoted', 'segments') }}
 ),
 
-lineage as (
+-- A segment is seen where a model in effect has it, and at every date whose labels may hold it.
+seen as (
     select
-        lens,
-        refit_date,
-        model_version,
-        lead(refit_date) over (partition by lens order by refit_date) as next_refit_date
-    from {{ source('promoted', 'lineage') }}
+        aliases.lens,
+        aliases.segment_id,
+        lineage.refit_date as seen_date
+    from {{ source('promoted', 'model_segments') }} as model_segments
+    inner join {{ source('promoted', 'lineage') }} as lineage on model_segments.model_version = lineage.model_version
+    inner join aliases on model_segments.segment_key = aliases.segment_key
+    union all
+    select
+        aliases.lens,
+        aliases.segment_id,
+        runs.as_of_date as seen_date
+    from {{ source('promoted', 'model_segments') }} as model_segments
+    inner join {{ source('promoted', 'runs') }} as runs on model_segments.model_version = runs.model_version
+    inner join aliases on model_segments.segment_key = aliases.segment_key
 ),
 
--- A segment is retired where the first model without it takes effect.
 last_seen as (
     select
-        aliases.segment_id,
-        max(lineage.refit_date) as last_refit_date
-    from {{ source('promoted', 'model_segments') }} as model_segments
-    inner join lineage on model_segments.model_version = lineage.model_version
-    inner join aliases on model_segments.segment_key = aliases.segment_key
-    group by aliases.segment_id
+        lens,
+        segment_id,
+        max(seen_date) as last_seen_date
+    from seen
+    group by
+        lens,
+        segment_id
+),
+
+-- It is retired where the first model after that takes effect.
+retirements as (
+    select
+        last_seen.segment_id,
+        min(lineage.refit_date) as retired_as_of
+    from last_seen
+    inner join {{ source('promoted', 'lineage') }} as lineage
+        on
+            last_seen.lens = lineage.lens
+            and last_seen.last_seen_date < lineage.refit_date
+    group by last_seen.segment_id
 ),
 
 final as (
@@ -46,11 +69,10 @@ final as (
         registered.recommended_action,
         registered.first_created_as_of as created_as_of,
         case
-            when superseded.superseded_by is null
-                then coalesce(
-                        lineage.next_refit_date,
-                        case when last_seen.segment_id is null then registered.first_created_as_of end
-                    )
+            when superseded.superseded_by is not null then null
+            -- Its model was replaced before any labels of it were kept.
+            when last_seen.segment_id is null then registered.first_created_as_of
+            else retirements.retired_as_of
         end as retired_as_of,
         registered.relation,
         cast(null as string) as parent_segment_ids,
@@ -59,10 +81,7 @@ final as (
     left join {{ source('promoted', 'superseded_segments') }} as superseded
         on registered.segment_id = superseded.segment_id
     left join last_seen on registered.segment_id = last_seen.segment_id
-    left join lineage
-        on
-            registered.lens = lineage.lens
-            and last_seen.last_refit_date = lineage.refit_date
+    left join retirements on registered.segment_id = retirements.segment_id
     where registered.place = 1
 )
 

@@ -6,6 +6,16 @@ from itertools import chain, zip_longest
 from tests.unit.gate.gate_warehouse import NON_BUYER, ONE_DAY_SHOPPER, SHOPPER
 
 
+CUSTOMERS_NUMBER = (
+    "Customers number at least 98% of those at the previous promoted date, "
+    "and at most 200% where that lies no more than 31 days back"
+)
+LABELS_NUMBER = (
+    "The labels of a lens number at least 98% of those at the previous promoted date, "
+    "and at most 200% where that lies no more than 31 days back"
+)
+
+
 @dataclass(frozen=True)
 class Corruption:
     """Damage done by `statements` to a clean warehouse, and the one expectation that must notice.
@@ -54,7 +64,7 @@ def _keys(table: str) -> list[Corruption]:
             "A customer has one row per as-of date": (_copy(candidate, ""),),
             "Every customer in scope has a row": (f"delete from {candidate} where customer_id = '{NON_BUYER}'",),
             "Every row is of a customer in scope": (_copy(candidate, "'ghost' as customer_id"),),
-            "Customers number between 98% and 200% of those at the previous promoted date": (copies,),
+            CUSTOMERS_NUMBER: (copies,),
         }.items()
     ]
 
@@ -309,7 +319,7 @@ _SEGMENTS = [
         "A lens is labelled by one model": (_one_label("model_version = 'another'"),),
         "A cluster is one segment": (_one_label("segment_key = 'another'"),),
         "A segment is one cluster": (_one_label("cluster = 9"),),
-        "The labels of a lens number between 98% and 200% of those at the previous promoted date": (
+        LABELS_NUMBER: (
             "insert into promoted.labels select * exclude (i) replace (customer_id || '-' || i as customer_id)"
             " from promoted.labels cross join range(3) as copies(i)",
         ),

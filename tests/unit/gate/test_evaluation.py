@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from segmentation_job.errors import WarehouseLockedError
 from segmentation_job.gate import ExpectationOutcome, evaluate_gate, gate_failed
 from segmentation_job.gate.outcomes import Subject
 from tests.unit.gate.conftest import Warehouse
@@ -46,7 +47,7 @@ def test_the_gate_leaves_the_file_byte_for_byte_as_it_was(warehouse: Warehouse) 
     assert path.read_bytes() == before
 
 
-def test_a_locked_file_raises_the_error_of_the_engine(warehouse: Warehouse, tmp_path: Path) -> None:
+def test_a_locked_file_is_said_to_be_open_in_another_process(warehouse: Warehouse, tmp_path: Path) -> None:
     path = warehouse()
     ready = tmp_path / "ready"
     hold = (
@@ -57,7 +58,7 @@ def test_a_locked_file_raises_the_error_of_the_engine(warehouse: Warehouse, tmp_
         try:
             while not ready.exists():
                 assert writer.poll() is None
-            with pytest.raises(duckdb.IOException, match="lock"):
+            with pytest.raises(WarehouseLockedError, match="open in another process"):
                 evaluate(path)
         finally:
             writer.kill()
