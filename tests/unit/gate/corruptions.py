@@ -5,7 +5,6 @@ from itertools import chain, zip_longest
 
 from tests.unit.gate.gate_warehouse import NON_BUYER, ONE_DAY_SHOPPER, SHOPPER
 
-
 CUSTOMERS_NUMBER = (
     "Customers number at least 98% of those at the previous promoted date, "
     "and at most 200% where that lies no more than 31 days back"
