@@ -60,7 +60,7 @@ run: $(STAMP) ## Land the data, run the DAG through Airflow for one date, publis
 # By file, for a file's tests share their runs (pytest-xdist 3.8 does not see its groups with pytest 9.2), and in the
 # order of the folders, for the longest tests come first in it.
 test: $(STAMP) $(OLD_CLIENT) ## Run the tests
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 airflow: $(STAMP) ## Start Airflow on loopback with the DAG, paused (PORT=8080)
 	@$(BIN)/segmentation airflow --port $(PORT)

@@ -25,7 +25,6 @@ from segmentation_job.steps import DAG_ID, POOL
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 
 # One worker prepares the metadata that these tests share.
-pytestmark = pytest.mark.xdist_group("airflow_environment")
 
 
 def environment_in(data_dir: Path, port: int = 8080, **inherited: str) -> dict[str, str]:

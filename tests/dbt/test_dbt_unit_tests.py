@@ -42,8 +42,6 @@ BUILT_BY_HAND = (
     "customer_360",
 )
 
-pytestmark = pytest.mark.xdist_group("dbt")
-
 
 @dataclass(frozen=True)
 class DbtProject:

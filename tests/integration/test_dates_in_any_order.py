@@ -236,7 +236,6 @@ def test_an_id_that_a_repair_replaced_still_resolves_to_the_segment(reversed_ord
     assert {segment for (segment,) in used if segment is not None} <= segments.keys() - replaced.keys()
 
 
-@pytest.mark.xfail(reason="segments.created_as_of is the replaced id's, not that of the segment it resolves to")
 def test_a_segment_is_created_before_its_first_customer_comes_whatever_the_order_of_dates(
     in_order: Nights, reversed_order: Nights
 ) -> None:

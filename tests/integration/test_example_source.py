@@ -15,8 +15,6 @@ import pytest
 from tests.support.nights import PROJECT_DIR, Nights
 from tests.support.shared_builds import built_once
 
-pytestmark = pytest.mark.xdist_group("example_source")
-
 AS_OF = date(2024, 7, 1)
 
 # Every dirty line of the demonstration files, and no other.

@@ -28,8 +28,6 @@ DOUBLE_TOLERANCE = 1e-6
 # Customers of each rare kind that a hash alone would seldom draw.
 DRAWN_PER_KIND = 8
 
-pytestmark = pytest.mark.xdist_group("features_agree_with_pandas")
-
 
 @dataclass(frozen=True)
 class BuiltFeatures:

@@ -4,13 +4,19 @@ with aliases as (
 
 registered as (
     select
-        *,
+        segments.*,
         row_number() over (
-            partition by segment_id
-            order by case when continues_segment_key is null then 0 else 1 end, created_as_of, segment_key
+            partition by segments.segment_id
+            order by
+                case when segments.continues_segment_key is null then 0 else 1 end,
+                segments.created_as_of,
+                segments.segment_key
         ) as place,
-        min(created_as_of) over (partition by segment_id) as first_created_as_of
-    from {{ source('promoted', 'segments') }}
+        min(segments.created_as_of) over (partition by segments.segment_id) as own_created_as_of,
+        -- An id is as old as the oldest key that resolves to it.
+        min(segments.created_as_of) over (partition by aliases.segment_id) as first_created_as_of
+    from {{ source('promoted', 'segments') }} as segments
+    inner join aliases on segments.segment_key = aliases.segment_key
 ),
 
 -- A segment is seen where a model in effect has it, and at every date whose labels may hold it.
@@ -67,7 +73,10 @@ final as (
         registered.rule_precision,
         registered.rule_recall,
         registered.recommended_action,
-        registered.first_created_as_of as created_as_of,
+        case
+            when superseded.superseded_by is null then registered.first_created_as_of
+            else registered.own_created_as_of
+        end as created_as_of,
         case
             when superseded.superseded_by is not null then null
             -- Its model was replaced before any labels of it were kept.
