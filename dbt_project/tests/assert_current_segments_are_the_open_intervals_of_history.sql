@@ -2,13 +2,18 @@ with current_segments as (
     select * from {{ ref('customer_segments') }}
 ),
 
+-- A lens that is no more keeps its history, and has no current segments.
+lenses as (
+    select distinct lens from current_segments
+),
+
 open_intervals as (
-    select * from {{ ref('customer_segment_history') }}
+    select history.*
+    from {{ ref('customer_segment_history') }} as history
+    inner join lenses on history.lens = lenses.lens
     where
-        valid_to is null
-        and change_cause != 'left'
-        -- A lens that is no more keeps its history, and has no current segments.
-        and lens in (select lens from {{ ref('customer_segments') }})
+        history.valid_to is null
+        and history.change_cause != 'left'
 )
 
 select

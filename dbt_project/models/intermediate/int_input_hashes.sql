@@ -7,8 +7,9 @@ order_lines as (
     select
         'order_lines' as entity,
         order_date as event_date,
-        {{ row_hash(['order_date', 'order_id', 'line_id', 'customer_id', 'product_id', 'department', 'category', 'is_private_label',
-                     'item_count', 'gross_amount', 'discount_amount', 'net_amount', 'unit_cost_amount']) }} as content
+        {{ row_hash(['order_date', 'order_id', 'line_id', 'customer_id', 'product_id', 'department', 'category',
+                     'is_private_label', 'item_count', 'gross_amount', 'discount_amount', 'net_amount',
+                     'unit_cost_amount']) }} as content
     from {{ ref('stg_order_lines') }}
 ),
 
@@ -27,9 +28,9 @@ customers as (
         greatest(
             first_seen.first_seen_date, coalesce(stg_customers.valid_from_date, first_seen.first_seen_date)
         ) as event_date,
-        {{ row_hash(['stg_customers.customer_id', 'first_seen_date', 'valid_from_date', 'signup_date', 'birth_date', 'age_band', 'gender',
-                     'income_amount', 'income_band', 'country', 'region', 'city', 'postal_code', 'language',
-                     'ethnicity', 'household_size', 'marital_status', 'education', 'acquisition_channel']) }} as content
+        {{ row_hash(['stg_customers.customer_id', 'first_seen_date', 'valid_from_date', 'signup_date', 'birth_date',
+                     'age_band', 'gender', 'income_amount', 'income_band', 'country', 'region', 'city', 'postal_code',
+                     'language', 'ethnicity', 'household_size', 'marital_status', 'education', 'acquisition_channel']) }} as content
     from {{ ref('stg_customers') }} as stg_customers
     inner join first_seen on stg_customers.customer_id = first_seen.customer_id
 ),
