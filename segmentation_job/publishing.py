@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from segmentation_job.errors import SegmentationError, WarehouseLockedError
 from segmentation_job.run_log import read_run_log
+from segmentation_job.settings import CURRENT_LINK_NAME
 
 # Readable by every DuckDB client from 1.0 on.
 STORAGE_VERSION = "v1.0.0"
@@ -68,7 +69,7 @@ def publish(
     path = published_dir / f"segments_{as_of}_{now.astimezone(UTC):%Y%m%dT%H%M%S%f}Z.duckdb"
     unfinished.replace(path)
     _sync(published_dir)
-    point_link(published_dir / "current.duckdb", path)
+    point_link(published_dir / CURRENT_LINK_NAME, path)
     point_link(serving_link, path)
     _remove_old_nights(published_dir, kept_nights, path)
     return Publication(path, as_of, row_counts)
@@ -92,11 +93,6 @@ def sweep_leftovers(published_dir: Path) -> list[Path]:
     for path in leftovers:
         path.unlink()
     return leftovers
-
-
-def served_file(link: Path) -> Path | None:
-    """Return the file that a link points to, None where there is none."""
-    return link.resolve() if link.exists() else None
 
 
 def export_segments(link: Path, target: Path) -> int:

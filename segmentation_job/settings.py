@@ -12,6 +12,7 @@ from segmentation_job.errors import MisconfiguredError
 PROJECT_DIR: Final = Path(__file__).resolve().parent.parent
 TARGETS: Final = ("duckdb",)
 DEFAULT_SOURCE: Final = "complete_journey"
+CURRENT_LINK_NAME: Final = "current.duckdb"
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class Settings:
     @property
     def current_link(self) -> Path:
         """A link to the newest published file of this source."""
-        return self.published_dir / "current.duckdb"
+        return self.published_dir / CURRENT_LINK_NAME
 
     @property
     def serving_link(self) -> Path:

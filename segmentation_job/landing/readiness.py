@@ -25,8 +25,8 @@ class LandedTable:
 def inspect_landing(declaration: SourceDeclaration, as_of: date, timezone: str) -> list[LandedTable]:
     """Read every landing table once.
 
-    as_of: only what is dated before it says how fresh the landing is. timezone:
-    business time zone of the newest date. Raises SourceNotReadyError that lists everything missing or unreadable.
+    as_of: only what is dated before it says how fresh the landing is. timezone: business time zone of the newest
+    date. Raises SourceNotReadyError that lists everything missing or unreadable.
     """
     found, problems = [], []
     with duckdb.connect() as connection:

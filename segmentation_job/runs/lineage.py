@@ -42,7 +42,6 @@ class FittedModel:
     clusters: IntArray
     encoded: FloatArray
     candidates: tuple[CandidateFigures, ...]
-    reason: str
     segments: tuple[dict[str, object], ...]
 
 
@@ -83,7 +82,7 @@ def bring_lineage_up_to_date(warehouse: Warehouse, plan: RunPlan, lens: Lens, sa
             if replaced is not None and has_columns(warehouse, schema, replaced.encoding.columns):
                 # By its own columns: the lens may have others by now.
                 _, own_values = read_values(warehouse, schema, refit_date, replaced.encoding.columns, sampled)
-                seen_by_replaced = _keys_by_customer(replaced, own_values)
+                seen_by_replaced = keys_by_customer(replaced, own_values)
             columns = [feature.name for feature in lens.features]
             ids, values = read_values(warehouse, schema, refit_date, columns, sampled)
             new = _fit(ids, values, lens, refit_date, fitted_from, parent, taken)
@@ -118,9 +117,9 @@ def _fit(
     model = fit_model(values, lens, choice.algorithm, choice.k, refit_date, parent.version if parent else None)
     clusters = assign(model, values).cluster
     if parent is not None:
-        model = carry_identities(model, clusters, _keys_by_customer(parent, values))
+        model = carry_identities(model, clusters, keys_by_customer(parent, values))
     segments = _new_segments(model, lens, X, values, clusters, taken)
-    return FittedModel(model, fitted_from, tuple(ids), clusters, X, choice.candidates, choice.reason, segments)
+    return FittedModel(model, fitted_from, tuple(ids), clusters, X, choice.candidates, segments)
 
 
 def _new_segments(
@@ -169,7 +168,8 @@ def _equivalents(
     )
 
 
-def _keys_by_customer(model: Model, values: FloatArray) -> np.ndarray:
+def keys_by_customer(model: Model, values: FloatArray) -> np.ndarray:
+    """Return the segment key (n,) that a model gives each customer. values: (n, d) by the model's own columns."""
     return np.array(model.segment_keys, dtype=object)[assign(model, values).cluster]
 
 

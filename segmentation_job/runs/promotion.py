@@ -10,14 +10,23 @@ from segmentation_job.errors import GateFailedError
 from segmentation_job.runs.calendar import RunPlan
 from segmentation_job.runs.feature_matrix import features_hash, has_columns, read_values
 from segmentation_job.runs.history import splice_into_history
-from segmentation_job.runs.lineage import MODEL_TABLES, read_model
-from segmentation_job.segments.assignment import assign
+from segmentation_job.runs.lineage import MODEL_TABLES, keys_by_customer, read_model
 from segmentation_job.segments.lenses import Lens
 from segmentation_job.segments.model import Model
 from segmentation_job.warehouse.interface import Warehouse
 from segmentation_job.warehouse.tables import FEATURE_TABLES
 
 GATED_SUBJECTS = ("features", "labels")
+
+# Every registered key with the id that it resolves to.
+RESOLVED_SEGMENTS = """(
+    select
+        segments.segment_key,
+        segments.name,
+        coalesce(superseded.superseded_by, segments.segment_id) as segment_id
+    from promoted.segments as segments
+    left join promoted.superseded_segments as superseded on segments.segment_id = superseded.segment_id
+)"""
 
 
 @dataclass(frozen=True)
@@ -193,9 +202,7 @@ def _register_segments(warehouse: Warehouse, run_date: date) -> None:
 def _published_segment(warehouse: Warehouse, key: str) -> tuple[str, str] | None:
     """The id and name under which a key is published, None where it is not registered."""
     found = warehouse.rows(
-        "select coalesce(superseded.superseded_by, segments.segment_id), segments.name"
-        " from promoted.segments as segments left join promoted.superseded_segments as superseded"
-        " on segments.segment_id = superseded.segment_id where segments.segment_key = ?",
+        f"select segment_id, name from {RESOLVED_SEGMENTS} as segments where segment_key = ?",
         (key,),
     )
     return (str(found[0][0]), str(found[0][1])) if found else None
@@ -204,10 +211,9 @@ def _published_segment(warehouse: Warehouse, key: str) -> tuple[str, str] | None
 def _ids_beside(warehouse: Warehouse, key: str) -> set[str]:
     """The ids of the segments that live in one model with a key, itself left out."""
     found = warehouse.rows(
-        "select distinct coalesce(superseded.superseded_by, segments.segment_id) from promoted.model_segments as own"
+        "select distinct segments.segment_id from promoted.model_segments as own"
         " inner join promoted.model_segments as other on own.model_version = other.model_version"
-        " inner join promoted.segments as segments on other.segment_key = segments.segment_key"
-        " left join promoted.superseded_segments as superseded on segments.segment_id = superseded.segment_id"
+        f" inner join {RESOLVED_SEGMENTS} as segments on other.segment_key = segments.segment_key"
         " where own.segment_key = ? and other.segment_key != ?",
         (key, key),
     )
@@ -309,7 +315,7 @@ def _keys_under(warehouse: Warehouse, schema: str, model: Model, as_of: date) ->
     if not has_columns(warehouse, schema, model.encoding.columns):
         return pa.table({"customer_id": pa.array([], pa.string()), "segment_key": pa.array([], pa.string())})
     ids, values = read_values(warehouse, schema, as_of, model.encoding.columns)
-    keys = pa.array(model.segment_keys, pa.string()).take(pa.array(assign(model, values).cluster, pa.int64()))
+    keys = pa.array(keys_by_customer(model, values), pa.string())
     return pa.table({"customer_id": pa.array(ids, pa.string()), "segment_key": keys})
 
 

@@ -47,9 +47,6 @@ class DuckDBWarehouse:
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         return self._connection.execute(sql, list(parameters)).fetchall()
 
-    def arrow(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
-        return self._connection.sql(sql, params=list(parameters)).to_arrow_table()
-
     def batches(self, sql: str, parameters: Sequence[object], batch_size: int) -> Iterator[pa.RecordBatch]:
         # A cursor of its own: the caller writes through this connection while it reads the batches.
         cursor = self._connection.cursor()
@@ -90,10 +87,6 @@ class DuckDBWarehouse:
             self._connection.execute(f"insert into {table} by name select * from rows_to_append")
         finally:
             self._connection.unregister("rows_to_append")
-
-    def replace(self, table: str, rows: pa.Table, key: Mapping[str, object]) -> None:
-        self._delete(table, key)
-        self.append(table, rows)
 
     def move_rows(self, origin: str, destination: str, key: Mapping[str, object]) -> None:
         origin_columns = self.columns(origin)

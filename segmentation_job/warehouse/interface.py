@@ -28,10 +28,6 @@ class Warehouse(Protocol):
         """Return the rows of a query, or of a statement, as tuples."""
         ...
 
-    def arrow(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
-        """Return the rows of a query as an Arrow table."""
-        ...
-
     def batches(self, sql: str, parameters: Sequence[object], batch_size: int) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a query in batches of at most `batch_size` rows."""
         ...
@@ -50,10 +46,6 @@ class Warehouse(Protocol):
 
     def append(self, table: str, rows: pa.Table) -> None:
         """Append rows to a table, columns matched by name."""
-        ...
-
-    def replace(self, table: str, rows: pa.Table, key: Mapping[str, object]) -> None:
-        """Replace the rows of a table that have the key's values, by rows whose columns match by name."""
         ...
 
     def move_rows(self, origin: str, destination: str, key: Mapping[str, object]) -> None:

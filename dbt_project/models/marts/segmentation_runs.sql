@@ -14,17 +14,17 @@ lineage as (
     select * from {{ source('promoted', 'lineage') }}
 ),
 
-scope_days as (
+-- What the features of each date would rest on today.
+promoted_scope as (
     select
-        runs.as_of_date,
-        runs.lens,
+        feature_inputs.as_of_date,
         input_scope.rows_hash,
         row_number() over (
-            partition by runs.as_of_date, runs.lens
+            partition by feature_inputs.as_of_date
             order by input_scope.event_date desc
         ) as day_rank
-    from runs
-    inner join {{ ref('int_input_scope') }} as input_scope on input_scope.event_date < runs.as_of_date
+    from feature_inputs
+    inner join {{ ref('int_input_scope') }} as input_scope on input_scope.event_date < feature_inputs.as_of_date
 ),
 
 refits as (
@@ -44,18 +44,6 @@ refits as (
 ),
 
 -- The dates with features whose rows or logic are not today's.
-promoted_scope as (
-    select
-        feature_inputs.as_of_date,
-        input_scope.rows_hash,
-        row_number() over (
-            partition by feature_inputs.as_of_date
-            order by input_scope.event_date desc
-        ) as day_rank
-    from feature_inputs
-    inner join {{ ref('int_input_scope') }} as input_scope on input_scope.event_date < feature_inputs.as_of_date
-),
-
 outdated_dates as (
     select feature_inputs.as_of_date
     from feature_inputs
@@ -92,12 +80,15 @@ lineage_starts as (
 -- What the same run would rest on today.
 today as (
     select
-        as_of_date,
-        lens,
+        runs.as_of_date,
+        runs.lens,
         'rows_in_scope' as input,
-        rows_hash as content_hash
-    from scope_days
-    where day_rank = 1
+        promoted_scope.rows_hash as content_hash
+    from runs
+    inner join promoted_scope
+        on
+            runs.as_of_date = promoted_scope.as_of_date
+            and promoted_scope.day_rank = 1
     union all
     select
         runs.as_of_date,

@@ -20,33 +20,29 @@ registered as (
 ),
 
 -- A segment is seen where a model in effect has it, and at every date whose labels may hold it.
-seen as (
+model_dates as (
     select
-        aliases.lens,
-        aliases.segment_id,
-        lineage.refit_date as seen_date
-    from {{ source('promoted', 'model_segments') }} as model_segments
-    inner join {{ source('promoted', 'lineage') }} as lineage on model_segments.model_version = lineage.model_version
-    inner join aliases on model_segments.segment_key = aliases.segment_key
+        model_version,
+        refit_date as seen_date
+    from {{ source('promoted', 'lineage') }}
     union all
     select
-        aliases.lens,
-        aliases.segment_id,
-        runs.as_of_date as seen_date
-    from {{ source('promoted', 'model_segments') }} as model_segments
-    inner join {{ source('promoted', 'runs') }} as runs on model_segments.model_version = runs.model_version
-    inner join aliases on model_segments.segment_key = aliases.segment_key
+        model_version,
+        as_of_date as seen_date
+    from {{ source('promoted', 'runs') }}
 ),
 
 last_seen as (
     select
-        lens,
-        segment_id,
-        max(seen_date) as last_seen_date
-    from seen
+        aliases.lens,
+        aliases.segment_id,
+        max(model_dates.seen_date) as last_seen_date
+    from {{ source('promoted', 'model_segments') }} as model_segments
+    inner join model_dates on model_segments.model_version = model_dates.model_version
+    inner join aliases on model_segments.segment_key = aliases.segment_key
     group by
-        lens,
-        segment_id
+        aliases.lens,
+        aliases.segment_id
 ),
 
 -- It is retired where the first model after that takes effect.
