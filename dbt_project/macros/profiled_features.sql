@@ -21,18 +21,3 @@
     {%- endif -%}
     {{ return(found) }}
 {%- endmacro %}
-
-
-{#- The dates whose profiles are missing, or were made of other labels or features. -#}
-{% macro dates_to_profile() -%}
-    {%- set profiled = adapter.get_relation(this.database, this.schema, 'profiled_dates') %}
-    select profile_dates.as_of_date
-    from {{ ref('profile_dates') }} as profile_dates
-    {%- if profiled is not none and is_incremental() %}
-    left join {{ profiled }} as profiled
-        on
-            profile_dates.as_of_date = profiled.as_of_date
-            and profile_dates.content_hash = profiled.content_hash
-    where profiled.as_of_date is null
-    {%- endif %}
-{%- endmacro %}

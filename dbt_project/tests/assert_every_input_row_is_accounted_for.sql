@@ -1,29 +1,14 @@
 -- Rows of the input contract, against the rows kept and set aside.
 with input_rows as (
+    {% for entity in checked_entities() %}
     select
-        'customers' as entity,
+        '{{ entity.name }}' as entity,
         count(*) as row_count
-    from {{ ref('input_customers') }}
+    from {{ ref('input_' ~ entity.name) }}
+    {% if not loop.last %}
     union all
-    select
-        'products' as entity,
-        count(*) as row_count
-    from {{ ref('input_products') }}
-    union all
-    select
-        'orders' as entity,
-        count(*) as row_count
-    from {{ ref('input_orders') }}
-    union all
-    select
-        'order_lines' as entity,
-        count(*) as row_count
-    from {{ ref('input_order_lines') }}
-    union all
-    select
-        'campaign_contacts' as entity,
-        count(*) as row_count
-    from {{ ref('input_campaign_contacts') }}
+    {% endif %}
+    {% endfor %}
 ),
 
 accounts as (

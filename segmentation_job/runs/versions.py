@@ -38,7 +38,7 @@ def read_logic_versions(settings: Settings) -> LogicVersions:
     facts = _version(facts_files, settings.timezone)
     features = _version(sorted((project / "models" / "features").glob("*.sql")), facts)
     marts_files = [
-        *sorted((project / "models" / "marts").glob("*.sql")),
+        *sorted((project / "models" / "marts").rglob("*.sql")),
         project / "models" / "marts" / "_marts__models.yml",
     ]
     marts = _version([*shared, *marts_files], "")

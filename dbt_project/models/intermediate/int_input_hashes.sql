@@ -1,24 +1,30 @@
 -- What a run for D rests on, per entity and day: summed over the days before D, the content of the rows in scope.
+{#-
+  What happens on a day, each with the content that a run may see of it. What comes to be known later (a response, a
+  payment) is an event of its own day: it must not touch the days before it.
+-#}
+{% set events = [
+    {
+        'entity': 'order_lines', 'model': 'stg_order_lines', 'event_date': 'order_date',
+        'content': ['order_date', 'order_id', 'line_id', 'customer_id', 'product_id', 'department', 'category',
+                    'is_private_label', 'item_count', 'gross_amount', 'discount_amount', 'net_amount',
+                    'unit_cost_amount'],
+    },
+    {
+        'entity': 'orders', 'model': 'stg_orders', 'event_date': 'order_date',
+        'content': ['order_date', 'order_id', 'customer_id', 'channel', 'store_id', 'is_subscription'],
+    },
+    {
+        'entity': 'campaign_contacts', 'model': 'stg_campaign_contacts', 'event_date': 'contact_date',
+        'content': ['contact_date', 'customer_id', 'campaign_id', 'channel'],
+    },
+    {
+        'entity': 'campaign_responses', 'model': 'stg_campaign_contacts', 'event_date': 'response_date',
+        'content': ['response_date', 'customer_id', 'campaign_id', 'channel', 'response'],
+    },
+] %}
 with first_seen as (
     select * from {{ ref('int_customer_first_seen') }}
-),
-
-order_lines as (
-    select
-        'order_lines' as entity,
-        order_date as event_date,
-        {{ row_hash(['order_date', 'order_id', 'line_id', 'customer_id', 'product_id', 'department', 'category',
-                     'is_private_label', 'item_count', 'gross_amount', 'discount_amount', 'net_amount',
-                     'unit_cost_amount']) }} as content
-    from {{ ref('stg_order_lines') }}
-),
-
-orders as (
-    select
-        'orders' as entity,
-        order_date as event_date,
-        {{ row_hash(['order_date', 'order_id', 'customer_id', 'channel', 'store_id', 'is_subscription']) }} as content
-    from {{ ref('stg_orders') }}
 ),
 
 -- A version counts from the later of its own first day and the customer's.
@@ -35,34 +41,17 @@ customers as (
     inner join first_seen on stg_customers.customer_id = first_seen.customer_id
 ),
 
--- A contact and its response are two events: the response must not touch the days before it.
-contacts as (
-    select
-        'campaign_contacts' as entity,
-        contact_date as event_date,
-        {{ row_hash(['contact_date', 'customer_id', 'campaign_id', 'channel']) }} as content
-    from {{ ref('stg_campaign_contacts') }}
-),
-
-responses as (
-    select
-        'campaign_responses' as entity,
-        response_date as event_date,
-        {{ row_hash(['response_date', 'customer_id', 'campaign_id', 'channel', 'response']) }} as content
-    from {{ ref('stg_campaign_contacts') }}
-    where response_date is not null
-),
-
 hashed as (
-    select * from order_lines
-    union all
-    select * from orders
-    union all
     select * from customers
+    {% for event in events %}
     union all
-    select * from contacts
-    union all
-    select * from responses
+    select
+        '{{ event.entity }}' as entity,
+        {{ event.event_date }} as event_date,
+        {{ row_hash(event.content) }} as content
+    from {{ ref(event.model) }}
+    where {{ event.event_date }} is not null
+    {% endfor %}
 ),
 
 final as (

@@ -2,14 +2,14 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='append_new_columns',
-    pre_hook="{{ delete_dates_to_profile() }}",
+    pre_hook="{{ delete_described_dates() }}",
 ) }}
 
 {% set numbers = profiled_features('number') %}
 {% set texts = profiled_features('text') %}
 
 with dates as (
-    {{ dates_to_profile() }}
+    {{ dates_to_describe(starts_anew=not is_incremental()) }}
 ),
 
 labels as (

@@ -1,0 +1,14 @@
+{#-
+  The entities whose rows staging checks, in the order in which they are accounted for: the one list behind
+  quarantine, the accounts of rows and their tests. event_date: the day that a row belongs to, as it is in
+  `stg_<entity>_checked`, null for what has no time of its own; key: what finds a row in the landing.
+-#}
+{% macro checked_entities() -%}
+    {{ return([
+        {'name': 'customers', 'event_date': none, 'key': ['customer_id', 'valid_from']},
+        {'name': 'products', 'event_date': none, 'key': ['product_id', 'valid_from']},
+        {'name': 'orders', 'event_date': 'order_date', 'key': ['order_id', 'customer_id']},
+        {'name': 'order_lines', 'event_date': 'order_date', 'key': ['order_id', 'line_id', 'product_id']},
+        {'name': 'campaign_contacts', 'event_date': 'contact_date', 'key': ['customer_id', 'campaign_id', 'channel']},
+    ]) }}
+{%- endmacro %}

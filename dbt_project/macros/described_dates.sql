@@ -1,0 +1,36 @@
+{#-
+  The labelled dates that the marts have not described yet, or described from other labels or features. What is
+  described stays as it is: a late row changes what is said of a date only when the date is run again.
+  starts_anew: describe every date, because the model that asks holds nothing yet.
+-#}
+{% macro dates_to_describe(starts_anew) -%}
+    {%- set described = adapter.get_relation(this.database, 'marts', 'profiled_dates') %}
+    select profile_dates.as_of_date
+    from {{ ref('profile_dates') }} as profile_dates
+    {%- if described is not none and not starts_anew %}
+    left join {{ described }} as described
+        on
+            profile_dates.as_of_date = described.as_of_date
+            and profile_dates.content_hash = described.content_hash
+    where described.as_of_date is null
+    {%- endif %}
+{%- endmacro %}
+
+
+{#- Takes the dates that are described anew, and those no longer labelled, out of a mart that describes dates. -#}
+{% macro delete_described_dates() -%}
+    {%- if is_incremental() -%}
+    delete from {{ this }}
+    where
+        as_of_date in (select as_of_date from {{ ref('insight_dates') }})
+        or as_of_date not in (select as_of_date from {{ ref('profile_dates') }})
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- The marts that describe dates: one folder, so that a further one is one file. Built for each date anew, by insight. -#}
+{% macro insight_tables() -%}
+    {{ return([
+        'segment_profiles',
+    ]) }}
+{%- endmacro %}
