@@ -19,11 +19,14 @@
 
 {#- Takes the dates that are described anew, and those no longer labelled, out of a mart that describes dates. -#}
 {% macro delete_described_dates() -%}
+    {#- Named outside the condition, or dbt would not see that the mart comes after them. -#}
+    {%- set described_anew = ref('insight_dates') -%}
+    {%- set labelled = ref('profile_dates') -%}
     {%- if is_incremental() -%}
     delete from {{ this }}
     where
-        as_of_date in (select as_of_date from {{ ref('insight_dates') }})
-        or as_of_date not in (select as_of_date from {{ ref('profile_dates') }})
+        as_of_date in (select as_of_date from {{ described_anew }})
+        or as_of_date not in (select as_of_date from {{ labelled }})
     {%- endif -%}
 {%- endmacro %}
 
