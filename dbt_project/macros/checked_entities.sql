@@ -10,5 +10,8 @@
         {'name': 'orders', 'event_date': 'order_date', 'key': ['order_id', 'customer_id']},
         {'name': 'order_lines', 'event_date': 'order_date', 'key': ['order_id', 'line_id', 'product_id']},
         {'name': 'campaign_contacts', 'event_date': 'contact_date', 'key': ['customer_id', 'campaign_id', 'channel']},
+        {'name': 'loyalty_events', 'event_date': 'event_date', 'key': ['event_id', 'customer_id']},
+        {'name': 'web_events', 'event_date': 'event_date', 'key': ['event_id', 'session_id']},
+        {'name': 'feedback', 'event_date': 'event_date', 'key': ['event_id', 'customer_id']},
     ]) }}
 {%- endmacro %}

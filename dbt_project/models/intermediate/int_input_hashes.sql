@@ -22,6 +22,19 @@
         'entity': 'campaign_responses', 'model': 'stg_campaign_contacts', 'event_date': 'response_date',
         'content': ['response_date', 'customer_id', 'campaign_id', 'channel', 'response'],
     },
+    {
+        'entity': 'loyalty_events', 'model': 'stg_loyalty_events', 'event_date': 'event_date',
+        'content': ['event_date', 'event_id', 'customer_id', 'event_type', 'occurred_at', 'points', 'tier'],
+    },
+    {
+        'entity': 'web_events', 'model': 'stg_web_events', 'event_date': 'event_date',
+        'content': ['event_date', 'event_id', 'session_id', 'customer_id', 'event_type', 'occurred_at', 'product_id',
+                    'category', 'list_price_amount', 'device'],
+    },
+    {
+        'entity': 'feedback', 'model': 'stg_feedback', 'event_date': 'event_date',
+        'content': ['event_date', 'event_id', 'customer_id', 'feedback_type', 'score', 'score_scale', 'product_id'],
+    },
 ] %}
 with first_seen as (
     select * from {{ ref('int_customer_first_seen') }}
