@@ -137,7 +137,7 @@ def fit_bg_nbd(
             f"{MINIMUM_REPEATERS}: forecast no purchases yet"
         )
     rows, inverse = np.unique(np.column_stack([x, t_x, T]), axis=0, return_inverse=True)
-    counts = np.bincount(inverse.ravel(), weights=counts)
+    counts = _summed(counts, inverse)
     unit = float((rows[:, 2] * counts).sum() / customers / TYPICAL_AGE)
     x, t_x, T = rows[:, 0], rows[:, 1] / unit, rows[:, 2] / unit
 
@@ -236,7 +236,7 @@ def fit_gamma_gamma(
             f"all {customers:.0f} customers spend {m[0]:.2f} per purchase: there is no distribution to fit, take that"
         )
     rows, inverse = np.unique(np.column_stack([x, m]), axis=0, return_inverse=True)
-    counts = np.bincount(inverse.ravel(), weights=counts)
+    counts = _summed(counts, inverse)
     unit = float((rows[:, 1] * counts).sum() / customers)
     x, m = rows[:, 0], rows[:, 1] / unit
 
@@ -295,9 +295,7 @@ def _bg_nbd_terms(
     return log_likelihood, gradient
 
 
-def _gamma_gamma_terms(
-    p: float, q: float, gamma: float, x: FloatArray, m: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _gamma_gamma_terms(p: float, q: float, gamma: float, x: FloatArray, m: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Log-likelihoods (n,) and their slopes in p, q, gamma (3, n)."""
     log_scale = np.log(gamma + m * x)
     log_likelihood = (
@@ -351,15 +349,11 @@ def _maximum(objective: Objective, starts: Sequence[Sequence[float]], customers:
     )
 
 
-def _histories(
-    frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _histories(frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
     x, t_x, T = (np.asarray(values, dtype=np.float64) for values in (frequency, recency, age))
     if not (x.ndim == 1 and x.shape == t_x.shape == T.shape):
         raise ValueError(f"expected three arrays of one length, got shapes {x.shape}, {t_x.shape} and {T.shape}")
-    impossible = ~(
-        np.isfinite(x) & np.isfinite(t_x) & np.isfinite(T) & (x >= 0) & (t_x >= 0) & (t_x <= T)
-    )
+    impossible = ~(np.isfinite(x) & np.isfinite(t_x) & np.isfinite(T) & (x >= 0) & (t_x >= 0) & (t_x <= T))
     if impossible.any():
         row = int(impossible.argmax())
         raise ValueError(
@@ -379,6 +373,10 @@ def _purchase_values(frequency: ArrayLike, mean_value: ArrayLike) -> tuple[Float
     if not (np.isfinite(x).all() and np.isfinite(m).all() and (x >= 0).all()):
         raise ValueError("frequencies must be finite and not negative, and mean values finite where there are any")
     return x, m
+
+
+def _summed(counts: FloatArray, group: NDArray[np.intp]) -> FloatArray:
+    return np.bincount(group.ravel(), weights=counts).astype(np.float64)
 
 
 def _weights(weight: ArrayLike | None, customers: int) -> FloatArray:

@@ -40,6 +40,7 @@ MOST_WAVES = 2
 # So many months' worth of belief that a category is as hard to foresee as the others.
 POOLED_DEGREES = 4.0
 SMALLEST_VARIANCE = 1e-10
+LARGEST_LOG = 690.0
 
 
 @dataclass(frozen=True)
@@ -146,32 +147,34 @@ def forecast_demand(history: DemandHistory, horizon: int = 3) -> DemandOutlook:
     daily = history.totals / days[: history.months]
     is_seasonal = enough & _has_seasons(daily)
     is_positive = ~(daily <= 0).any(axis=1)
+    first_ahead = history.first_month.astype("datetime64[M]") + np.timedelta64(history.months, "M")
 
-    methods = {row: SEASONAL if is_seasonal[row] else RECENT for row in np.flatnonzero(enough)}
-    values: dict[int, FloatArray] = {}
-    for rows, bands_of, is_logarithmic in (
-        (is_seasonal, _seasonal_bands, True),
-        (enough & ~is_seasonal & is_positive, _recent_bands, True),
-        (enough & ~is_seasonal & ~is_positive, _recent_bands, False),
+    forecasts: dict[int, list[DemandForecast]] = {}
+    for rows, bands_of, is_logarithmic, method in (
+        (is_seasonal, _seasonal_bands, True, SEASONAL),
+        (enough & ~is_seasonal & is_positive, _recent_bands, True, RECENT),
+        (enough & ~is_seasonal & ~is_positive, _recent_bands, False, RECENT),
     ):
-        if rows.any():
-            bands = bands_of(np.log(daily[rows]) if is_logarithmic else daily[rows], horizon)
-            edges = np.stack([bands.centre, bands.centre - bands.half_width, bands.centre + bands.half_width])
-            per_day = np.exp(np.clip(edges, -700.0, 690.0)) if is_logarithmic else np.maximum(edges, 0.0)
-            values |= dict(zip(np.flatnonzero(rows), (per_day * days[history.months :]).swapaxes(0, 1), strict=True))
-    return DemandOutlook(
-        forecasts=tuple(
-            DemandForecast(
-                history.categories[row],
-                history.first_month + np.timedelta64(history.months + step, "M"),
-                *(quantised(float(value)) for value in values[row][:, step]),
-                method=methods[row],
-            )
-            for row in sorted(values)
-            for step in range(horizon)
-        ),
-        reasons=reasons,
-    )
+        if not rows.any():
+            continue
+        bands = bands_of(np.log(daily[rows]) if is_logarithmic else daily[rows], horizon)
+        edges = np.stack([bands.centre, bands.centre - bands.half_width, bands.centre + bands.half_width])
+        # Within what a float can hold, whatever a steep trend makes of extreme totals.
+        per_day = np.exp(np.clip(edges, -LARGEST_LOG, LARGEST_LOG)) if is_logarithmic else np.maximum(edges, 0.0)
+        values = per_day * days[history.months :]
+        for position, row in enumerate(np.flatnonzero(rows).tolist()):
+            forecasts[row] = [
+                DemandForecast(
+                    category=history.categories[row],
+                    month=first_ahead + np.timedelta64(step, "M"),
+                    expected=quantised(float(values[0, position, step])),
+                    lower=quantised(float(values[1, position, step])),
+                    upper=quantised(float(values[2, position, step])),
+                    method=method,
+                )
+                for step in range(horizon)
+            ]
+    return DemandOutlook(tuple(forecast for row in sorted(forecasts) for forecast in forecasts[row]), reasons)
 
 
 def evaluate_demand(history: DemandHistory, horizon: int, origins: Sequence[int]) -> tuple[DemandError, ...]:
@@ -235,16 +238,15 @@ def _naive_scale(series: FloatArray, lag: int) -> float | None:
 
 def _days(first_month: np.datetime64, months: int) -> FloatArray:
     starts = first_month.astype("datetime64[M]") + np.arange(months + 1)
-    return np.diff(starts.astype("datetime64[D]")).astype(np.float64)
+    days: FloatArray = np.diff(starts.astype("datetime64[D]")).astype(np.float64)
+    return days
 
 
 def _has_seasons(daily: FloatArray) -> BoolArray:
     known = ~np.isnan(daily)
     pairs = (known[:, YEAR:] & known[:, :-YEAR]).sum(axis=1) if daily.shape[1] > YEAR else np.zeros(len(daily))
     seasons: BoolArray = (
-        (known.sum(axis=1) >= MINIMUM_SEASONAL_MONTHS)
-        & (pairs >= MINIMUM_YEARLY_PAIRS)
-        & ~(daily <= 0).any(axis=1)
+        (known.sum(axis=1) >= MINIMUM_SEASONAL_MONTHS) & (pairs >= MINIMUM_YEARLY_PAIRS) & ~(daily <= 0).any(axis=1)
     )
     return seasons
 
@@ -333,7 +335,9 @@ def _recent_bands(series: FloatArray, horizon: int) -> _Bands:
 def _recent_misses(known: FloatArray, step: int) -> FloatArray:
     """Errors of the mean of up to three months, step months later, at every past origin."""
     origins = range(2, len(known) - step + 1)
-    return np.array([known[origin + step - 1] - known[max(0, origin - RECENT_MONTHS) : origin].mean() for origin in origins])
+    return np.array(
+        [known[origin + step - 1] - known[max(0, origin - RECENT_MONTHS) : origin].mean() for origin in origins]
+    )
 
 
 def _pooled(variance: FloatArray, degrees: FloatArray) -> tuple[FloatArray, FloatArray]:
