@@ -1,0 +1,1 @@
+"""What customers will probably do next: pure functions on arrays, knowing no engine, no file and no clock."""
