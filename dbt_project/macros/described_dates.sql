@@ -35,5 +35,10 @@
 {% macro insight_tables() -%}
     {{ return([
         'segment_profiles',
+        'loyalty_summary',
+        'cohort_retention',
+        'engagement_funnel',
+        'cart_abandonment',
+        'satisfaction',
     ]) }}
 {%- endmacro %}

@@ -173,7 +173,8 @@ def _purchase(lines: pd.DataFrame, as_of: date) -> Row:
 
 
 def _engagement(lines: pd.DataFrame, contacts: list[date | None], as_of: date, seen: date, window_count: int) -> Row:
-    days = set(lines["day"])
+    orders = lines.drop_duplicates("basket_id")
+    days = set(orders["day"])
     windows_with_an_order = {(as_of - day).days - 1 for day in days if (as_of - day).days <= WINDOW_DAYS * window_count}
     responses = [day for day in contacts if day is not None]
     return {
@@ -186,7 +187,54 @@ def _engagement(lines: pd.DataFrame, contacts: list[date | None], as_of: date, s
         "campaign_response_count": len(responses),
         "campaign_response_rate": _ratio(len(responses), len(contacts)),
         "days_since_response": (as_of - max(responses)).days if responses else None,
+        "repeat_order_share": _ratio(int((orders["day"] > orders["day"].min()).sum()), len(orders)),
+        "brand_interaction_count_90d": sum((as_of - day).days <= 90 for day in [*days, *responses]),
+        **_WITHOUT_PROGRAMME_WEB_OR_FEEDBACK,
     }
+
+
+# The Complete Journey has no rewards programme, no browsing and no feedback: nothing is counted, and no rate is known.
+_WITHOUT_PROGRAMME_WEB_OR_FEEDBACK: Row = {
+    "is_loyalty_member": False,
+    "abandoned_cart_amount_90d": Decimal("0.00"),
+    **dict.fromkeys(
+        [
+            "points_earned",
+            "points_redeemed",
+            "points_balance",
+            "redemption_count",
+            "session_count",
+            "session_count_30d",
+            "session_count_90d",
+            "view_count_90d",
+            "search_count_90d",
+            "viewed_product_count_90d",
+            "cart_count",
+            "abandoned_cart_count",
+            "survey_count",
+            "review_count",
+            "complaint_count",
+            "complaint_count_365d",
+        ],
+        0,
+    ),
+    **dict.fromkeys(
+        [
+            "loyalty_tenure_days",
+            "loyalty_tier",
+            "points_redeemed_share",
+            "viewed_category",
+            "days_since_session",
+            "cart_abandonment_rate",
+            "conversion_rate",
+            "main_device",
+            "survey_response_rate",
+            "satisfaction_score",
+            "nps_score_mean",
+            "review_score_mean",
+        ]
+    ),
+}
 
 
 def _contacts(raw: RawData, as_of: date) -> dict[int, list[date | None]]:

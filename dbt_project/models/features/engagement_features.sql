@@ -71,7 +71,7 @@ campaigns as (
         count(*) filter (
             where
             contacts.response_date < scope.as_of_date
-            and {{ dbt.datediff('contacts.response_date', 'scope.as_of_date', 'day') }} <= 90
+            and contacts.response_date >= {{ dbt.dateadd('day', -90, 'scope.as_of_date') }}
         ) as campaign_response_count_90d,
         max(contacts.response_date) filter (where contacts.response_date < scope.as_of_date) as last_response_date
     from scope
@@ -187,7 +187,7 @@ viewed_products as (
         on
             scope.customer_id = customer_viewed_product_days.customer_id
             and customer_viewed_product_days.session_date < scope.as_of_date
-    where {{ dbt.datediff('customer_viewed_product_days.session_date', 'scope.as_of_date', 'day') }} <= 90
+            and customer_viewed_product_days.session_date >= {{ dbt.dateadd('day', -90, 'scope.as_of_date') }}
 ),
 
 views as (

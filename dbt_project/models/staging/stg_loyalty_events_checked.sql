@@ -33,7 +33,8 @@ checked as (
                 then 'event_type_unknown'
             when known_customers.customer_id is null then 'customer_unknown'
             when known_customers.known_from_date > cleaned.event_date then 'customer_unknown'
-            when cleaned.event_type in ('earn', 'redeem') and coalesce(cleaned.points, 0) <= 0 then 'points_not_positive'
+            when cleaned.event_type in ('earn', 'redeem') and coalesce(cleaned.points, 0) <= 0
+                then 'points_not_positive'
             when cleaned.event_type = 'tier_change' and cleaned.tier is null then 'tier_missing'
         end as own_reason
     from cleaned

@@ -257,9 +257,10 @@ _ENGAGEMENT = [
         "engagement_features",
         {
             "Active days of the last 90 days agree with the orders of the last 90 days": "active_day_count_90d"
-            " = active_day_count_90d + 50",
+            " = active_day_count_90d + 50, brand_interaction_count_90d = brand_interaction_count_90d + 50",
             "active_window_share lies between 0 and 1": "active_window_share = 1.01",
-            "A repeat customer is one with at least two order days": "is_repeat_customer = false",
+            "A repeat customer is one with at least two order days": "is_repeat_customer = false,"
+            " repeat_order_share = 0",
         },
     ),
     *_one_row(
@@ -277,7 +278,60 @@ _ENGAGEMENT = [
         },
         _RESPONDER,
     ),
+    # Customer 1 is a member, comes by web, was asked once, wrote one review and complained once.
+    *_one_row(
+        "engagement_features",
+        {
+            "Membership, counts and amounts of loyalty, browsing and feedback are never null": "review_count = null",
+            "No count or amount of loyalty, browsing or feedback is negative": "search_count_90d = -1",
+            "Shares and rates of orders, carts, sessions and surveys, and satisfaction, lie between 0 and 1": ""
+            "conversion_rate = 1.01",
+            "repeat_order_share is null without orders, and above 0 exactly for repeat customers": ""
+            "repeat_order_share = 0",
+            "The days since the first event in the rewards programme are known exactly for members": ""
+            "loyalty_tenure_days = null",
+            "The first event in the rewards programme lies at least a day back": "loyalty_tenure_days = 0",
+            "points_balance is points earned less points redeemed": "points_balance = points_balance + 1",
+            "Points were redeemed exactly where there are redemptions, at least one by each": "redemption_count = 0",
+            "points_redeemed_share is points redeemed over points earned, null without points earned": ""
+            "points_redeemed_share = points_redeemed_share + 0.01",
+            "Interactions of the last 90 days hold at least the session-days and the order days of them": ""
+            "brand_interaction_count_90d = session_count_90d + active_day_count_90d - 1",
+            "Sessions grow with the window: 30 days ≤ 90 days ≤ lifetime": "session_count_30d = session_count_90d + 1",
+            "days_since_session is at least 1 and agrees with the sessions of every window": "days_since_session = 91",
+            "Distinct products viewed are no more than the views, and the most viewed category is known exactly where"
+            " there are any": "viewed_category = null",
+            "Abandoned carts are no more than carts, and carts no more than sessions": "cart_count = session_count + 1,"
+            " abandoned_cart_count = session_count + 1, cart_abandonment_rate = 1",
+            "cart_abandonment_rate is abandoned carts over carts, null without carts": "cart_abandonment_rate ="
+            " cart_abandonment_rate + 0.01",
+            "conversion_rate is known exactly where there are sessions, and counts every cart that was bought": ""
+            "conversion_rate = 0",
+            "survey_response_rate is null exactly where there are no surveys": "survey_response_rate = null",
+            "nps_score_mean lies between 0 and 10": "nps_score_mean = 10.1",
+            "review_score_mean lies between 1 and 5": "review_score_mean = 0.9",
+            "review_score_mean is known only where there are reviews": "review_count = 0",
+            "Satisfaction is known wherever a score is, and only where there is feedback": "satisfaction_score = null",
+            "Complaints of the last 365 days are no more than all of them": "complaint_count_365d = 9",
+        },
+    ),
+    *_one_row(
+        "engagement_features",
+        {
+            "Who is no member has no tier and no points": "loyalty_tier = 'gold'",
+            "Nothing is viewed or searched in the last 90 days without a session in them": "view_count_90d = 1",
+            "An amount was left in carts only where a cart was abandoned and the last 90 days had sessions": ""
+            "abandoned_cart_amount_90d = 0.01",
+            "A device is known only where there are sessions": "main_device = 'phone'",
+        },
+        NON_BUYER,
+    ),
     *_shifts("engagement_features", "active_day_count_90d", "active_day_count_90d * 2", "89"),
+    Corruption(
+        "engagement_features",
+        "The distribution of session_count_90d is near that of the previous promoted date (stability index up to 0.25)",
+        ("update promoted.engagement_features set session_count_90d = session_count_90d * 2",),
+    ),
 ]
 
 _SEGMENTS = [

@@ -39,7 +39,16 @@ _TYPES = {
     "engagement_features": """as_of_date date, customer_id varchar, first_seen_date date, tenure_days integer,
         active_day_count_90d bigint, active_window_share double, is_repeat_customer boolean,
         campaign_contact_count bigint, campaign_response_count bigint, campaign_response_rate double,
-        days_since_response integer""",
+        days_since_response integer, repeat_order_share double, is_loyalty_member boolean,
+        loyalty_tenure_days integer, loyalty_tier varchar, points_earned bigint, points_redeemed bigint,
+        points_balance bigint, redemption_count bigint, points_redeemed_share double,
+        brand_interaction_count_90d bigint, session_count bigint, session_count_30d bigint,
+        session_count_90d bigint, view_count_90d bigint, search_count_90d bigint, viewed_product_count_90d bigint,
+        viewed_category varchar, days_since_session integer, cart_count bigint, abandoned_cart_count bigint,
+        cart_abandonment_rate double, abandoned_cart_amount_90d decimal(18, 2), conversion_rate double,
+        main_device varchar, survey_count bigint, survey_response_rate double, satisfaction_score double,
+        nps_score_mean double, review_count bigint, review_score_mean double, complaint_count bigint,
+        complaint_count_365d bigint""",
     "labels": """as_of_date date, lens varchar, customer_id varchar, model_version varchar, cluster integer,
         segment_key varchar, confidence double, is_outlier boolean, distance double,
         previous_model_segment_key varchar""",
@@ -70,10 +79,22 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Visit:
+    """A session-day: the products viewed, and what was left of a cart, in cents; None without a cart."""
+
+    day: date
+    products: tuple[int, ...]
+    searches: int
+    left_behind: int | None
+    has_purchase: bool
+
+
+@dataclass(frozen=True)
 class Customer:
     number: int
     first_seen: date
     orders: tuple[Order, ...]
+    visits: tuple[Visit, ...]
 
     @property
     def id(self) -> str:
@@ -126,7 +147,7 @@ def _customer(number: int) -> Customer:
     if number == 59:
         first_seen = PREVIOUS + timedelta(days=3)
     if number == 60 or number % 20 == 17:
-        return Customer(number, first_seen, ())
+        return Customer(number, first_seen, (), _visits(number, first_seen))
     gap = 5 + 3 * (number % 9)
     # Every seventh customer buys on one day only; the first order of the history is customer 1's.
     order_count = 1 if number % 7 == 4 else 60
@@ -152,7 +173,25 @@ def _customer(number: int) -> Customer:
         for day in days
         if day < AS_OF + timedelta(days=40)
     )
-    return Customer(number, first_seen, orders)
+    return Customer(number, first_seen, orders, _visits(number, first_seen))
+
+
+def _visits(number: int, first_seen: date) -> tuple[Visit, ...]:
+    """A visit every few days from the first one on; every fifth customer never comes by web."""
+    chance = random.Random(1000 + number)
+    visits = []
+    for i in range(0 if number % 5 == 0 else 90):
+        cart = chance.choice(["none", "none", "left behind", "bought"])
+        visits.append(
+            Visit(
+                day=first_seen + timedelta(days=2 + i * (3 + number % 8)),
+                products=tuple(chance.randrange(40) for _ in range(chance.randint(0, 4))),
+                searches=chance.randint(0, 2),
+                left_behind={"none": None, "left behind": chance.randint(100, 5000), "bought": 0}[cart],
+                has_purchase=cart == "bought",
+            )
+        )
+    return tuple(visits)
 
 
 def _before(customer: Customer, as_of: date) -> list[Order]:
@@ -299,6 +338,73 @@ def _engagement(customer: Customer, as_of: date) -> tuple[Any, ...]:
         responses,
         _ratio(responses, contacts),
         10 + customer.number if responses else None,
+        _ratio(sum(order.day > orders[0].day for order in orders), len(orders)),
+        *_loyalty(customer, as_of),
+        # All responses are made to lie within the last 90 days.
+        responses
+        + sum((as_of - visit.day).days <= 90 for visit in customer.visits if visit.day < as_of)
+        + len({order.day for order in _within(orders, as_of, 90)}),
+        *_browsing(customer, as_of),
+        *_feedback(customer),
+    )
+
+
+def _loyalty(customer: Customer, as_of: date) -> tuple[Any, ...]:
+    """Two of three customers are members from the first day on, and every second member redeemed 40 points at once."""
+    if customer.number % 3 == 0:
+        return (False, None, None, 0, 0, 0, 0, None)
+    earned = 10 * (5 + customer.number)
+    redemptions = customer.number % 2
+    return (
+        True,
+        (as_of - customer.first_seen).days,
+        "gold" if customer.number % 4 == 1 else None,
+        earned,
+        40 * redemptions,
+        earned - 40 * redemptions,
+        redemptions,
+        _ratio(40 * redemptions, earned),
+    )
+
+
+def _browsing(customer: Customer, as_of: date) -> tuple[Any, ...]:
+    visits = [visit for visit in customer.visits if visit.day < as_of]
+    recent = [visit for visit in visits if (as_of - visit.day).days <= 90]
+    carts = [visit for visit in visits if visit.left_behind is not None]
+    abandoned = [visit for visit in carts if not visit.has_purchase]
+    viewed = [product for visit in recent for product in visit.products]
+    return (
+        len(visits),
+        sum((as_of - visit.day).days <= 30 for visit in visits),
+        len(recent),
+        len(viewed),
+        sum(visit.searches for visit in recent),
+        len(set(viewed)),
+        "dairy" if viewed else None,
+        min((as_of - visit.day).days for visit in visits) if visits else None,
+        len(carts),
+        len(abandoned),
+        _ratio(len(abandoned), len(carts)),
+        _money(sum(visit.left_behind or 0 for visit in recent)),
+        _ratio(sum(visit.has_purchase for visit in visits), len(visits)),
+        "phone" if visits else None,
+    )
+
+
+def _feedback(customer: Customer) -> tuple[Any, ...]:
+    """Surveys on the scale of 10, of which one was answered, a review of three stars, complaints without a score."""
+    surveys, reviews, complaints = customer.number % 3, customer.number % 2, customer.number % 4
+    nps = [customer.number % 11] if surveys else []
+    scores = [score / 10 for score in nps] + [0.5] * reviews
+    return (
+        surveys,
+        _ratio(len(nps), surveys),
+        round(fmean(scores), 6) if scores else None,
+        fmean(nps) if nps else None,
+        reviews,
+        3.0 if reviews else None,
+        complaints,
+        complaints // 2,
     )
 
 
