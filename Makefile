@@ -4,7 +4,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test airflow lint lint-sql format lock install clean clean-data
+.PHONY: help run test evaluate airflow lint lint-sql format lock install clean clean-data
 
 AS_OF ?=
 FORCE ?=
@@ -61,6 +61,9 @@ run: $(STAMP) ## Land the data, run the DAG through Airflow for one date, publis
 # order of the folders, for the longest tests come first in it.
 test: $(STAMP) $(OLD_CLIENT) ## Run the tests
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+
+evaluate: $(STAMP) ## Run a date of the past and compare its forecasts with what came in the 90 days after it
+	@$(BIN)/segmentation evaluate $(if $(strip $(AS_OF)),--as-of $(AS_OF))
 
 airflow: $(STAMP) ## Start Airflow on loopback with the DAG, paused (PORT=8080)
 	@$(BIN)/segmentation airflow --port $(PORT)

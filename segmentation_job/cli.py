@@ -19,6 +19,8 @@ from segmentation_job.settings import DEFAULT_SOURCE, Settings
 from segmentation_job.steps import ExitCode
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from segmentation_job.landing.declaration import SourceDeclaration
 
 app = typer.Typer(
@@ -43,6 +45,7 @@ class Subject(StrEnum):
     """What a gate judges."""
 
     FEATURES = "features"
+    FORECASTS = "forecasts"
     LABELS = "labels"
 
 
@@ -241,6 +244,27 @@ def gate(subject: Annotated[Subject, typer.Argument(help="What to judge.")], as_
 
 
 @app.command()
+def forecast(as_of: AsOf) -> None:
+    """Forecast what each customer will buy and what each category will sell; write the candidate forecasts."""
+    from segmentation_job.runs.forecasting import forecast_date
+    from segmentation_job.runs.state import require_plan
+    from segmentation_job.warehouse import open_warehouse
+
+    settings = _settings()
+    with _step(settings, as_of, "forecast") as progress, open_warehouse(settings) as warehouse:
+        outcomes = forecast_date(
+            warehouse,
+            require_plan(warehouse, as_of),
+            sample_size=settings.sample_size,
+            batch_size=settings.batch_size,
+        )
+        for outcome in outcomes:
+            fitted = "" if outcome.customers_fitted is None else f", fitted on {outcome.customers_fitted:,} customers"
+            print(f"{outcome.model}: {outcome.method}{fitted}" + (f" ({outcome.note})" if outcome.note else ""))
+        progress.details = {outcome.model: outcome.method for outcome in outcomes}
+
+
+@app.command()
 def segment(as_of: AsOf) -> None:
     """Fit or reuse the models, score every customer, write the candidate labels."""
     from segmentation_job.runs.segmentation import segment_date
@@ -327,6 +351,39 @@ def summary() -> None:
 
 
 @app.command()
+def evaluate(
+    as_of: Annotated[
+        date | None,
+        typer.Option(
+            "--as-of",
+            parser=_as_of,
+            metavar="DATE",
+            help="Whose forecasts; by default 90 days before the source's own.",
+        ),
+    ] = None,
+) -> None:
+    """Run a date of the past and show how good its forecasts were, now that the 90 days after it have come."""
+    from rich.console import Console
+
+    from segmentation_job.nightly import run_dag
+    from segmentation_job.runs.forecast_evaluation import evaluate_forecasts
+    from segmentation_job.runs.forecasting import HORIZON_DAYS
+    from segmentation_job.summary import print_forecast_evaluation
+    from segmentation_job.warehouse import open_warehouse
+
+    settings = _settings()
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    _land(settings, console)
+    if as_of is None:
+        as_of = _default_as_of(settings) - timedelta(days=HORIZON_DAYS)
+    run_dag(settings, as_of, force=False, console=console)
+    with open_warehouse(settings) as warehouse:
+        evaluation = evaluate_forecasts(warehouse, as_of)
+    console.print()
+    print_forecast_evaluation(evaluation, console)
+
+
+@app.command()
 def export(target: Annotated[Path, typer.Argument(help="File to write, ending in .csv or .parquet.")]) -> None:
     """Write the current segments as CSV or Parquet, for tools without a DuckDB driver."""
     from segmentation_job.publishing import export_segments
@@ -346,22 +403,15 @@ def run(
     """Land the demonstration data, run the DAG through Airflow for one date, show the segments."""
     from rich.console import Console
 
-    from segmentation_job.landing.demonstration import land_demonstration
-    from segmentation_job.landing.readiness import inspect_landing
     from segmentation_job.nightly import run_dag
     from segmentation_job.runs.calendar import refit_date_for
     from segmentation_job.summary import print_summary, read_stale_dates, read_summary
 
     settings = _settings()
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    declaration = _declaration(settings)
-    written = land_demonstration(declaration, settings.source_dir, settings.landing_dir)
-    console.print(f"Landing   {settings.landing_dir}: {f'{len(written)} files written' if written else 'complete'}")
+    _land(settings, console)
     if as_of is None:
-        as_of = declaration.default_as_of
-    if as_of is None:
-        landed = inspect_landing(declaration, date(2099, 12, 31), settings.timezone)
-        as_of = max(table.newest_date for table in landed if table.newest_date) + timedelta(days=1)
+        as_of = _default_as_of(settings)
     run_dag(settings, as_of, force=force, console=console)
     console.print()
     segments = read_summary(settings.serving_link)
@@ -433,6 +483,24 @@ def _declaration(settings: Settings) -> "SourceDeclaration":
 
     # The data folder has a default of the settings, which the environment does not know.
     return read_declaration(settings.source_dir, {**os.environ, "SEGMENTATION_DATA_DIR": str(settings.data_dir)})
+
+
+def _land(settings: Settings, console: "Console") -> None:
+    from segmentation_job.landing.demonstration import land_demonstration
+
+    written = land_demonstration(_declaration(settings), settings.source_dir, settings.landing_dir)
+    console.print(f"Landing   {settings.landing_dir}: {f'{len(written)} files written' if written else 'complete'}")
+
+
+def _default_as_of(settings: Settings) -> date:
+    """The date that the source declares, or the day after its newest row."""
+    from segmentation_job.landing.readiness import inspect_landing
+
+    declaration = _declaration(settings)
+    if declaration.default_as_of is not None:
+        return declaration.default_as_of
+    landed = inspect_landing(declaration, date(2099, 12, 31), settings.timezone)
+    return max(table.newest_date for table in landed if table.newest_date) + timedelta(days=1)
 
 
 @contextmanager

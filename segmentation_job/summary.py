@@ -1,14 +1,23 @@
 """The table of segments that a run ends with, read from the served file as BI would."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 from rich.console import Console
 from rich.table import Table
 
 from segmentation_job.errors import SegmentationError
+
+if TYPE_CHECKING:
+    from segmentation_job.runs.forecast_evaluation import ForecastEvaluation
+
+# More categories than a screen has lines are told by their mean alone.
+SHOWN_CATEGORIES = 30
 
 SEGMENTS_SQL = """
 select
@@ -97,6 +106,67 @@ def print_summary(segments: list[SegmentSummary], console: Console) -> None:
                 _shortened(segment.description),
             )
         console.print(table)
+
+
+def print_forecast_evaluation(evaluation: ForecastEvaluation, console: Console) -> None:
+    """Print the errors of the forecasts of a date, each beside what it must beat."""
+    purchases = Table(
+        title=f"Purchase days per customer in the 90 days from {evaluation.as_of} on"
+        f" · {evaluation.purchases[0].customers:,} customers",
+        title_justify="left",
+    )
+    purchases.add_column("forecast by")
+    for column in ("mean absolute error", "root mean square error", "mean forecast", "mean that came"):
+        purchases.add_column(column, justify="right")
+    for rule in evaluation.purchases:
+        purchases.add_row(
+            rule.method,
+            f"{rule.mean_absolute_error:.3f}",
+            f"{rule.root_mean_square_error:.3f}",
+            f"{rule.mean_forecast:.3f}",
+            f"{rule.mean_actual:.3f}",
+        )
+    console.print(purchases)
+    hits = evaluation.next_category
+    console.print(
+        f"Next category: right for {hits.foreseen_share:.1%} of the {hits.customers:,} customers who ordered since;"
+        f" the category that each has bought on most days, for {hits.most_frequent_share:.1%}.\n",
+        soft_wrap=True,
+    )
+    judged = [error for error in evaluation.demand if error.mase is not None]
+    if not judged:
+        console.print("Category demand: too few months to judge the forecast by.")
+        return
+    demand = Table(
+        title=f"Category demand, months before {evaluation.demand_as_of} forecast from those before them",
+        title_justify="left",
+        caption="MASE: error against the seasonal naive forecast's (last month's, lag 1, where no year is known);"
+        " below 1 is better.",
+        caption_justify="left",
+    )
+    demand.add_column("category")
+    for column in ("held-out forecasts", "naive lag", "MASE", "within the 80% interval"):
+        demand.add_column(column, justify="right")
+    demand.add_column("method")
+    for error in judged if len(judged) <= SHOWN_CATEGORIES else []:
+        demand.add_row(
+            error.category,
+            str(error.forecasts),
+            str(error.naive_lag),
+            f"{error.mase:.3f}",
+            f"{error.coverage:.0%}",
+            error.method,
+        )
+    forecasts = sum(error.forecasts for error in judged)
+    demand.add_row(
+        f"all {len(judged)}",
+        str(forecasts),
+        ", ".join(str(lag) for lag in sorted({error.naive_lag for error in judged})),
+        f"{sum(error.mase or 0 for error in judged) / len(judged):.3f}",
+        f"{sum(error.coverage * error.forecasts for error in judged) / forecasts:.0%}",
+        "mean over categories",
+    )
+    console.print(demand)
 
 
 def _shortened(description: str) -> str:

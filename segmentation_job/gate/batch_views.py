@@ -2,8 +2,9 @@
 
 | view | rows |
 |---|---|
-| `<family>_features`, `labels` | candidate rows of the batch date, and rows that carry no date at all |
-| `previous_<family>_features`, `previous_labels` | the latest earlier promoted date that holds rows |
+| `<family>_features`, `customer_forecasts`, | candidate rows of the batch date, and rows that carry |
+| `category_demand_forecast`, `labels` | no date at all |
+| `previous_` and one of these names | the latest earlier promoted date that holds rows |
 | `customers_in_scope` | customer_id, first_seen_date of customers first seen before the batch date |
 | `customer_days` | intermediate.int_customer_days before the batch date |
 | `gate_run` | one row: as_of_date, history_days (batch date − first order date) |
@@ -20,9 +21,14 @@ SUITE_TABLES = {
     "financial_features": "financial_features",
     "purchase_features": "purchase_features",
     "engagement_features": "engagement_features",
+    "customer_forecasts": "customer_forecasts",
+    "category_demand_forecast": "category_demand_forecast",
     "customer_segments": "labels",
 }
 """Suite name to the table in schema candidate that it judges (its view has the table's name)."""
+
+KEY_COLUMNS = dict.fromkeys(SUITE_TABLES, "customer_id") | {"category_demand_forecast": "category"}
+"""Suite name to the column by which a person finds an offending row."""
 
 # Bins are the previous quintiles, null and anything below the previous least value apart, smoothed by half a
 # customer. `noise` is the index that chance alone leads one to expect, (bins − 1)(1/n + 1/m), so that a

@@ -280,6 +280,77 @@ _ENGAGEMENT = [
     *_shifts("engagement_features", "active_day_count_90d", "active_day_count_90d * 2", "89"),
 ]
 
+_DAIRY = "where category = 'dairy' and months_ahead = 2"
+
+_CUSTOMER_FORECASTS = [
+    # The first six of every table; the last one compares features with the night before.
+    *_keys("customer_forecasts")[:-1],
+    *_one_row(
+        "customer_forecasts",
+        {
+            "expected_purchases_90d lies between 0 and the 90 days": "expected_purchases_90d = 90.5",
+            "expected_spend_amount_90d is not negative": "expected_spend_amount_90d = -0.01",
+            "active_probability lies between 0 and 1": "active_probability = 1.01",
+            "next_category_probability lies between 0 and 1": "next_category_probability = -0.01",
+            "No number is infinite or NaN": "expected_purchases_90d = 'nan'",
+            "Purchases and the probability of being active are forecast together": "active_probability = null",
+            "A next category has its probability": "next_category_probability = null",
+            "Purchases are forecast for everyone who has bought, or for nobody": "expected_purchases_90d = null,"
+            " active_probability = null",
+        },
+    ),
+    *_one_row(
+        "customer_forecasts",
+        {"Nothing is forecast for who has never bought": "next_category = 'dairy', next_category_probability = 0.5"},
+        NON_BUYER,
+    ),
+    Corruption(
+        "customer_forecasts",
+        "All expected purchases together lie within a third and three times those of the last 90 days",
+        ("update candidate.customer_forecasts set expected_purchases_90d = expected_purchases_90d / 4",),
+    ),
+]
+
+_DEMAND_FORECAST = [
+    Corruption("category_demand_forecast", description, statements)
+    for description, statements in {
+        "The table holds rows for the batch date": ("delete from candidate.category_demand_forecast",),
+        **{
+            f"{column} is never null": (
+                "insert into candidate.category_demand_forecast"
+                f" select * replace ({others} null as {column}) from candidate.category_demand_forecast {_DAIRY}",
+            )
+            for column, others in {
+                "as_of_date": "",
+                "category": "",
+                "month": "",
+                "months_ahead": "date '2018-04-01' as month,",
+            }.items()
+        },
+        "method is never null": (f"update candidate.category_demand_forecast set method = null {_DAIRY}",),
+        "A category has one row per month": (
+            f"insert into candidate.category_demand_forecast from candidate.category_demand_forecast {_DAIRY}",
+        ),
+        "Every category has the three months ahead": (f"delete from candidate.category_demand_forecast {_DAIRY}",),
+        "months_ahead lies between 1 and 3": (
+            "insert into candidate.category_demand_forecast select * replace (4 as months_ahead,"
+            f" date '2018-04-01' as month) from candidate.category_demand_forecast {_DAIRY}",
+        ),
+        "The first month ahead is the month of the as-of date": (
+            f"update candidate.category_demand_forecast set month = date '2018-05-01' {_DAIRY}",
+        ),
+        "lower_amount is not negative": (
+            f"update candidate.category_demand_forecast set lower_amount = -0.01 {_DAIRY}",
+        ),
+        "The expected amount lies within its interval": (
+            f"update candidate.category_demand_forecast set upper_amount = expected_amount - 0.01 {_DAIRY}",
+        ),
+        "An amount has its interval, and is missing only where the history is too short": (
+            f"update candidate.category_demand_forecast set upper_amount = null {_DAIRY}",
+        ),
+    }.items()
+]
+
 _SEGMENTS = [
     Corruption("customer_segments", description, statements)
     for description, statements in {
@@ -344,8 +415,12 @@ def _packs() -> tuple[tuple[Corruption, ...], ...]:
     by_suite = (_DEMOGRAPHIC, _FINANCIAL, _PURCHASE, _ENGAGEMENT)
     together = zip_longest(*by_suite)
     features = [tuple(corruption for corruption in pack if corruption) for pack in together]
-    return (*features, *((corruption,) for corruption in _SEGMENTS))
+    pairs = zip_longest(_CUSTOMER_FORECASTS, _DEMAND_FORECAST)
+    forecasts = [tuple(corruption for corruption in pack if corruption) for pack in pairs]
+    return (*features, *forecasts, *((corruption,) for corruption in _SEGMENTS))
 
 
-CORRUPTIONS = tuple(chain(_DEMOGRAPHIC, _FINANCIAL, _PURCHASE, _ENGAGEMENT, _SEGMENTS))
+CORRUPTIONS = tuple(
+    chain(_DEMOGRAPHIC, _FINANCIAL, _PURCHASE, _ENGAGEMENT, _CUSTOMER_FORECASTS, _DEMAND_FORECAST, _SEGMENTS)
+)
 PACKS = _packs()

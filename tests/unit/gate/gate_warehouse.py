@@ -40,6 +40,11 @@ _TYPES = {
         active_day_count_90d bigint, active_window_share double, is_repeat_customer boolean,
         campaign_contact_count bigint, campaign_response_count bigint, campaign_response_rate double,
         days_since_response integer""",
+    "customer_forecasts": """as_of_date date, customer_id varchar, expected_purchases_90d double,
+        expected_spend_amount_90d decimal(18, 2), active_probability double, next_category varchar,
+        next_category_probability double""",
+    "category_demand_forecast": """as_of_date date, category varchar, month date, months_ahead integer,
+        expected_amount decimal(18, 2), lower_amount decimal(18, 2), upper_amount decimal(18, 2), method varchar""",
     "labels": """as_of_date date, lens varchar, customer_id varchar, model_version varchar, cluster integer,
         segment_key varchar, confidence double, is_outlier boolean, distance double,
         previous_model_segment_key varchar""",
@@ -95,6 +100,12 @@ def build_warehouse(path: Path, customer_count: int = 60) -> Path:
                 "financial_features": [_finances(customer, as_of) for customer in known],
                 "purchase_features": [_purchases(customer, as_of) for customer in known],
                 "engagement_features": [_engagement(customer, as_of) for customer in known],
+                "customer_forecasts": [_forecast(customer, as_of) for customer in known],
+                "category_demand_forecast": [
+                    _demand(category, as_of, ahead)
+                    for category in ("dairy", "produce", "flowers")
+                    for ahead in range(3)
+                ],
                 "labels": [_label(customer, as_of, lens) for lens in LENSES for customer in known],
             }
             for table, columns in _TYPES.items():
@@ -300,6 +311,21 @@ def _engagement(customer: Customer, as_of: date) -> tuple[Any, ...]:
         _ratio(responses, contacts),
         10 + customer.number if responses else None,
     )
+
+
+def _forecast(customer: Customer, as_of: date) -> tuple[Any, ...]:
+    recent = len({order.day for order in _within(_before(customer, as_of), as_of, 90)})
+    if not _before(customer, as_of):
+        return (as_of, customer.id, *[None] * 5)
+    return (as_of, customer.id, recent + 0.25, 20.0 * recent, 0.75, "dairy", 0.6)
+
+
+def _demand(category: str, as_of: date, ahead: int) -> tuple[Any, ...]:
+    month = date(as_of.year + (as_of.month + ahead - 1) // 12, (as_of.month + ahead - 1) % 12 + 1, 1)
+    # Flowers came last month: nothing can be said of them yet.
+    if category == "flowers":
+        return (as_of, category, month, ahead + 1, None, None, None, "too_little_history")
+    return (as_of, category, month, ahead + 1, 100 + ahead, 80, 130, "recent_mean")
 
 
 def _label(customer: Customer, as_of: date, lens: str) -> tuple[Any, ...]:
