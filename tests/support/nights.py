@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 
+from segmentation_job.settings import DEFAULT_SOURCE
 from segmentation_job.steps import STEPS
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
@@ -45,7 +46,7 @@ class Nights:
 
     @property
     def source_dir(self) -> Path:
-        return self.data_dir / "complete_journey"
+        return self.data_dir / self.settings.get("SOURCE", DEFAULT_SOURCE)
 
     @property
     def warehouse(self) -> Path:
