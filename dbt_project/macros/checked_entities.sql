@@ -10,5 +10,9 @@
         {'name': 'orders', 'event_date': 'order_date', 'key': ['order_id', 'customer_id']},
         {'name': 'order_lines', 'event_date': 'order_date', 'key': ['order_id', 'line_id', 'product_id']},
         {'name': 'campaign_contacts', 'event_date': 'contact_date', 'key': ['customer_id', 'campaign_id', 'channel']},
+        {
+            'name': 'market_indicators', 'event_date': 'published_date',
+            'key': ['indicator_month', 'indicator', 'category', 'entity', 'published_at'],
+        },
     ]) }}
 {%- endmacro %}

@@ -35,5 +35,9 @@
 {% macro insight_tables() -%}
     {{ return([
         'segment_profiles',
+        'demographic_distribution',
+        'demographic_disparity',
+        'market_trends',
+        'competitor_position',
     ]) }}
 {%- endmacro %}

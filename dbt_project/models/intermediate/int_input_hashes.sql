@@ -22,6 +22,11 @@
         'entity': 'campaign_responses', 'model': 'stg_campaign_contacts', 'event_date': 'response_date',
         'content': ['response_date', 'customer_id', 'campaign_id', 'channel', 'response'],
     },
+    {
+        'entity': 'market_indicators', 'model': 'stg_market_indicators', 'event_date': 'published_date',
+        'content': ['published_at', 'indicator_month', 'indicator', 'category', 'entity',
+                    double_text('indicator_value'), 'unit'],
+    },
 ] %}
 with first_seen as (
     select * from {{ ref('int_customer_first_seen') }}

@@ -100,6 +100,7 @@ _DEMOGRAPHIC = [
         {
             "age_years lies between 0 and 120": "age_years = 121",
             "income_amount is not negative": "income_amount = -0.01",
+            "A customer with an income has an income band": "income_amount = 0, income_band = null",
             "household_size lies between 1 and 100": "household_size = 0",
             "What is unknown is null, not an empty text": "gender = ' '",
         },
