@@ -5,10 +5,12 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +22,7 @@ from segmentation_job.steps import ExitCode
 
 if TYPE_CHECKING:
     from segmentation_job.landing.declaration import SourceDeclaration
+    from segmentation_job.landing.simulated_shop.options import ShopOptions
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,6 +56,15 @@ def _as_of(text: str) -> date:
         raise typer.BadParameter(f"{text!r} is no date; write it as 2018-01-31.") from error
 
 
+def _segment_date(text: str | None) -> tuple[str, date] | None:
+    if text is None:
+        return None
+    name, equals, day = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"{text!r} names no date; write it as seasonal_gift_buyers=2025-03-01.")
+    return name, _as_of(day)
+
+
 AsOf = Annotated[
     date, typer.Option("--as-of", parser=_as_of, metavar="DATE", help="As-of date: all that happened before it counts.")
 ]
@@ -62,13 +74,58 @@ Force = Annotated[bool, typer.Option("--force", help="Compute the date even wher
 @app.command()
 def land() -> None:
     """Put the source's demonstration data where its own files would land; files that are there stay."""
-    from segmentation_job.landing.demonstration import land_demonstration
-
     settings = _settings()
-    written = land_demonstration(_declaration(settings), settings.source_dir, settings.landing_dir)
+    written = _land_demonstration(settings, _declaration(settings))
     print(
         f"Landed {len(written)} files in {settings.landing_dir}" if written else f"{settings.landing_dir} is complete"
     )
+
+
+@app.command()
+def simulate(
+    customers: Annotated[int | None, typer.Option(help="Customers; by default SEGMENTATION_SHOP_CUSTOMERS.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every draw; by default SEGMENTATION_SHOP_SEED.")] = None,
+    start: Annotated[
+        date | None, typer.Option(parser=_as_of, metavar="DATE", help="First day of orders.", show_default="2024-01-01")
+    ] = None,
+    days: Annotated[int | None, typer.Option(help="Days of orders.", show_default="731")] = None,
+    dirt_rate: Annotated[
+        float | None, typer.Option(help="Planted bad rows per clean row.", show_default="0.005")
+    ] = None,
+    late_rate: Annotated[
+        float | None, typer.Option(help="Share of rows that arrive days late.", show_default="0.005")
+    ] = None,
+    drift: Annotated[
+        float | None, typer.Option(help="Share of customers who slowly change segment.", show_default="0")
+    ] = None,
+    appears: Annotated[
+        str | None, typer.Option(metavar="NAME=DATE", help="A segment whose members sign up from then on.")
+    ] = None,
+    vanishes: Annotated[
+        str | None, typer.Option(metavar="NAME=DATE", help="A segment whose members do nothing from then on.")
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option(help="Folder for landing/ and truth/; by default that of the source simulated_shop.")
+    ] = None,
+) -> None:
+    """Make a simulated shop: its landing, and beside it the truth about its customers and its dirt."""
+    from segmentation_job.landing.demonstration import SIMULATED_SHOP
+    from segmentation_job.landing.simulated_shop.generation import write_shop
+
+    settings = _settings()
+    given: dict[str, Any] = {
+        "start": start,
+        "days": days,
+        "dirt_rate": dirt_rate,
+        "late_rate": late_rate,
+        "drift": drift,
+    }
+    given |= {"customers": customers, "seed": seed}
+    given |= {"appears": _segment_date(appears), "vanishes": _segment_date(vanishes)}
+    options = replace(_shop_options(settings), **{name: value for name, value in given.items() if value is not None})
+    folder = target or settings.data_dir / SIMULATED_SHOP
+    written = write_shop(options, folder, lambda done, total: print(f"{done:,} of {total:,} customers", flush=True))
+    print(f"{len(written)} files in {folder / 'landing'}, the truth in {folder / 'truth'}; as-of date {options.end}")
 
 
 @app.command()
@@ -346,7 +403,6 @@ def run(
     """Land the demonstration data, run the DAG through Airflow for one date, show the segments."""
     from rich.console import Console
 
-    from segmentation_job.landing.demonstration import land_demonstration
     from segmentation_job.landing.readiness import inspect_landing
     from segmentation_job.nightly import run_dag
     from segmentation_job.runs.calendar import refit_date_for
@@ -355,7 +411,7 @@ def run(
     settings = _settings()
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     declaration = _declaration(settings)
-    written = land_demonstration(declaration, settings.source_dir, settings.landing_dir)
+    written = _land_demonstration(settings, declaration)
     console.print(f"Landing   {settings.landing_dir}: {f'{len(written)} files written' if written else 'complete'}")
     if as_of is None:
         as_of = declaration.default_as_of
@@ -433,6 +489,20 @@ def _declaration(settings: Settings) -> "SourceDeclaration":
 
     # The data folder has a default of the settings, which the environment does not know.
     return read_declaration(settings.source_dir, {**os.environ, "SEGMENTATION_DATA_DIR": str(settings.data_dir)})
+
+
+def _shop_options(settings: Settings) -> "ShopOptions":
+    from segmentation_job.landing.simulated_shop.options import ShopOptions
+
+    return ShopOptions(customers=settings.shop_customers, seed=settings.shop_seed)
+
+
+def _land_demonstration(settings: Settings, declaration: "SourceDeclaration") -> list[Path]:
+    from segmentation_job.landing.demonstration import land_demonstration
+
+    return land_demonstration(
+        declaration, settings.source_dir, settings.landing_dir, _shop_options(settings), partial(print, flush=True)
+    )
 
 
 @contextmanager
