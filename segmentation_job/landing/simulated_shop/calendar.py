@@ -104,7 +104,7 @@ class ShopCalendar:
     def _year(self, season: Season) -> np.ndarray:
         day = self.day_of_year
         if season is Season.GIFTS:
-            weights = np.full(len(day), 0.45)
+            weights = np.full(len(day), 0.3)
             weights[(day >= 38) & (day <= 45)] = 2.0  # Saint Valentine's
             weights[(day >= 122) & (day <= 134)] = 1.6  # Mother's Day
             weights[(day >= 318) & (day <= 358)] = 5.0

@@ -69,7 +69,7 @@ def draw_lives(calendar: ShopCalendar, customers: Customers, shelf: Shelf, chunk
     price_class = np.minimum((price_level * PRICE_CLASSES).astype(np.int64), PRICE_CLASSES - 1)
     mean_taste = segment_values("categories")
     mean_taste = mean_taste / mean_taste.sum(axis=1, keepdims=True)
-    taste = rng.gamma(mean_taste[segment] * 14.0) + 1e-6
+    taste = rng.gamma(mean_taste[segment] * 20.0) + 1e-6
     taste = (taste / taste.sum(axis=1, keepdims=True)).astype(np.float32)
     categories = np.tile(np.arange(len(CATEGORIES)), count)
     favourite = shelf.draw(rng, np.repeat(price_class, len(CATEGORIES)), categories)
@@ -83,8 +83,8 @@ def draw_lives(calendar: ShopCalendar, customers: Customers, shelf: Shelf, chunk
         end_day=end_day,
         profile=season * len(SEASON_STRENGTHS) + rng.integers(0, len(SEASON_STRENGTHS), count),
         is_evening=rng.random(count) < np.where(online > 0.6, 0.65, 0.25),
-        order_rate=segment_values("orders_per_year")[segment] * rng.lognormal(0, 0.5, count),
-        session_rate=segment_values("sessions_per_year")[segment] * rng.lognormal(0, 0.6, count),
+        order_rate=segment_values("orders_per_year")[segment] * rng.lognormal(0, 0.42, count),
+        session_rate=segment_values("sessions_per_year")[segment] * rng.lognormal(0, 0.5, count),
         lines_mean=1 + (segment_values("lines_per_order")[segment] - 1) * rng.gamma(6, 1 / 6, count),
         price_class=price_class,
         deal=beta("deal"),
