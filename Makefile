@@ -115,5 +115,5 @@ clean: ## Remove environments, caches and build output; data stays
 	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist dbt_project/target dbt_project/logs
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
-clean-data: ## Remove what runs have made: warehouses, published files, logs, Airflow; landings stay
-	find "$${SEGMENTATION_DATA_DIR:-data}" -mindepth 2 -maxdepth 2 -not -name landing -exec rm -rf {} +
+clean-data: ## Remove what runs have made: warehouses, published files, logs, Airflow; landings and their truth stay
+	find "$${SEGMENTATION_DATA_DIR:-data}" -mindepth 2 -maxdepth 2 -not -name landing -not -name truth -exec rm -rf {} +

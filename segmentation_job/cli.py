@@ -5,10 +5,12 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from segmentation_job.landing.declaration import SourceDeclaration
+    from segmentation_job.landing.simulated_shop.options import ShopOptions
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,6 +59,15 @@ def _as_of(text: str) -> date:
         raise typer.BadParameter(f"{text!r} is no date; write it as 2018-01-31.") from error
 
 
+def _segment_date(text: str | None) -> tuple[str, date] | None:
+    if text is None:
+        return None
+    name, equals, day = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"{text!r} names no date; write it as seasonal_gift_buyers=2025-03-01.")
+    return name, _as_of(day)
+
+
 AsOf = Annotated[
     date, typer.Option("--as-of", parser=_as_of, metavar="DATE", help="As-of date: all that happened before it counts.")
 ]
@@ -65,13 +77,58 @@ Force = Annotated[bool, typer.Option("--force", help="Compute the date even wher
 @app.command()
 def land() -> None:
     """Put the source's demonstration data where its own files would land; files that are there stay."""
-    from segmentation_job.landing.demonstration import land_demonstration
-
     settings = _settings()
-    written = land_demonstration(_declaration(settings), settings.source_dir, settings.landing_dir)
+    written = _land_demonstration(settings)
     print(
         f"Landed {len(written)} files in {settings.landing_dir}" if written else f"{settings.landing_dir} is complete"
     )
+
+
+@app.command()
+def simulate(
+    customers: Annotated[int | None, typer.Option(help="Customers; by default SEGMENTATION_SHOP_CUSTOMERS.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every draw; by default SEGMENTATION_SHOP_SEED.")] = None,
+    start: Annotated[
+        date | None, typer.Option(parser=_as_of, metavar="DATE", help="First day of orders.", show_default="2024-01-01")
+    ] = None,
+    days: Annotated[int | None, typer.Option(help="Days of orders.", show_default="731")] = None,
+    dirt_rate: Annotated[
+        float | None, typer.Option(help="Planted bad rows per clean row.", show_default="0.005")
+    ] = None,
+    late_rate: Annotated[
+        float | None, typer.Option(help="Share of rows that arrive days late.", show_default="0.005")
+    ] = None,
+    drift: Annotated[
+        float | None, typer.Option(help="Share of customers who slowly change segment.", show_default="0")
+    ] = None,
+    appears: Annotated[
+        str | None, typer.Option(metavar="NAME=DATE", help="A segment whose members sign up from then on.")
+    ] = None,
+    vanishes: Annotated[
+        str | None, typer.Option(metavar="NAME=DATE", help="A segment whose members do nothing from then on.")
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option(help="Folder for landing/ and truth/; by default that of the source simulated_shop.")
+    ] = None,
+) -> None:
+    """Make a simulated shop: its landing, and beside it the truth about its customers and its dirt."""
+    from segmentation_job.landing.demonstration import SIMULATED_SHOP
+    from segmentation_job.landing.simulated_shop.generation import write_shop
+
+    settings = _settings()
+    given: dict[str, Any] = {
+        "start": start,
+        "days": days,
+        "dirt_rate": dirt_rate,
+        "late_rate": late_rate,
+        "drift": drift,
+    }
+    given |= {"customers": customers, "seed": seed}
+    given |= {"appears": _segment_date(appears), "vanishes": _segment_date(vanishes)}
+    options = replace(_shop_options(settings), **{name: value for name, value in given.items() if value is not None})
+    folder = target or settings.data_dir / SIMULATED_SHOP
+    written = write_shop(options, folder, lambda done, total: print(f"{done:,} of {total:,} customers", flush=True))
+    print(f"{len(written)} files in {folder / 'landing'}, the truth in {folder / 'truth'}; as-of date {options.end}")
 
 
 @app.command()
@@ -485,10 +542,26 @@ def _declaration(settings: Settings) -> "SourceDeclaration":
     return read_declaration(settings.source_dir, {**os.environ, "SEGMENTATION_DATA_DIR": str(settings.data_dir)})
 
 
-def _land(settings: Settings, console: "Console") -> None:
+def _shop_options(settings: Settings) -> "ShopOptions":
+    from segmentation_job.landing.simulated_shop.options import ShopOptions
+
+    return ShopOptions(customers=settings.shop_customers, seed=settings.shop_seed)
+
+
+def _land_demonstration(settings: Settings) -> list[Path]:
     from segmentation_job.landing.demonstration import land_demonstration
 
-    written = land_demonstration(_declaration(settings), settings.source_dir, settings.landing_dir)
+    return land_demonstration(
+        _declaration(settings),
+        settings.source_dir,
+        settings.landing_dir,
+        _shop_options(settings),
+        partial(print, flush=True),
+    )
+
+
+def _land(settings: Settings, console: "Console") -> None:
+    written = _land_demonstration(settings)
     console.print(f"Landing   {settings.landing_dir}: {f'{len(written)} files written' if written else 'complete'}")
 
 

@@ -23,7 +23,8 @@ class Settings:
     all data lies. threads: of the warehouse engine. memory_limit: of the warehouse engine, as DuckDB writes it.
     timezone: business time zone (IANA name). sample_size: customers a model is fitted on. batch_size: customers
     scored at a time. kept_nights: published nights that stay on disk. max_source_lag_days: days that the newest
-    source row may lie before the as-of date; None leaves it to the source's declaration.
+    source row may lie before the as-of date; None leaves it to the source's declaration. shop_customers, shop_seed:
+    of the simulated shop, where that has to be made.
     """
 
     source: str
@@ -38,6 +39,8 @@ class Settings:
     batch_size: int
     kept_nights: int
     max_source_lag_days: int | None
+    shop_customers: int
+    shop_seed: int
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], project_dir: Path = PROJECT_DIR) -> "Settings":
@@ -92,6 +95,8 @@ class Settings:
             batch_size=positive("SEGMENTATION_BATCH_SIZE", 250_000),
             kept_nights=positive("SEGMENTATION_KEPT_NIGHTS", 5),
             max_source_lag_days=int(lag) if lag else None,
+            shop_customers=positive("SEGMENTATION_SHOP_CUSTOMERS", 20_000),
+            shop_seed=positive("SEGMENTATION_SHOP_SEED", 1),
         )
 
     @property
