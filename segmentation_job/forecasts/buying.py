@@ -33,6 +33,8 @@ MINIMUM_REPEATERS = 10
 # likelihood is flat: customers who never lapse, say, push b towards infinity and no forecast changes any more.
 LOG_BOUND = 9.0
 TYPICAL_AGE = 30.0
+# The slope of the mean log-likelihood in the logarithm of a parameter that counts as none.
+FLAT = 1e-5
 # ln r, ln alpha, ln a, ln b: occasional buyers who lapse, regular ones who lapse, regular ones who hardly do.
 BG_NBD_STARTS = ((-1.0, 1.5, 0.0, 1.0), (0.5, 1.0, -1.0, 1.0), (1.0, 0.0, -2.0, 3.0))
 # ln p, ln (q − 1), ln gamma, values in units of their mean.
@@ -371,7 +373,9 @@ def _maximum(objective: Objective, starts: Sequence[Sequence[float]], customers:
     return _Optimum(
         log_parameters=best.x,
         log_likelihood=-float(best.fun) * customers,
-        converged=bool(best.success),
+        # At the last bits of the likelihood the line search gives up, which it reports as a failure: a descent that
+        # ends where nothing slopes has arrived all the same.
+        converged=bool(best.success or np.abs(best.jac).max() < FLAT),
         is_at_bound=bool((np.abs(best.x) >= LOG_BOUND - 1e-6).any()),
     )
 

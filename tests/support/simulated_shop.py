@@ -4,6 +4,7 @@ from datetime import date
 from pathlib import Path
 
 import duckdb
+
 from segmentation_job.landing.simulated_shop.generation import write_shop
 from segmentation_job.landing.simulated_shop.options import ShopOptions
 
