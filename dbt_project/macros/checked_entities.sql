@@ -10,5 +10,7 @@
         {'name': 'orders', 'event_date': 'order_date', 'key': ['order_id', 'customer_id']},
         {'name': 'order_lines', 'event_date': 'order_date', 'key': ['order_id', 'line_id', 'product_id']},
         {'name': 'campaign_contacts', 'event_date': 'contact_date', 'key': ['customer_id', 'campaign_id', 'channel']},
+        {'name': 'payments', 'event_date': 'due_date', 'key': ['payment_id', 'order_id']},
+        {'name': 'credit', 'event_date': 'credit_date', 'key': ['customer_id', 'credit_date']},
     ]) }}
 {%- endmacro %}

@@ -22,6 +22,22 @@
         'entity': 'campaign_responses', 'model': 'stg_campaign_contacts', 'event_date': 'response_date',
         'content': ['response_date', 'customer_id', 'campaign_id', 'channel', 'response'],
     },
+    {
+        'entity': 'payments', 'model': 'stg_payments', 'event_date': 'due_date',
+        'content': ['due_date', 'payment_id', 'order_id', 'customer_id', 'method', 'amount'],
+    },
+    {
+        'entity': 'payments_paid', 'model': 'stg_payments', 'event_date': 'paid_event_date',
+        'content': ['paid_date', 'payment_id', 'customer_id'],
+    },
+    {
+        'entity': 'payments_failed', 'model': 'stg_payments', 'event_date': 'failed_event_date',
+        'content': ['failed_date', 'payment_id', 'customer_id'],
+    },
+    {
+        'entity': 'credit', 'model': 'stg_credit', 'event_date': 'credit_date',
+        'content': ['credit_date', 'customer_id', 'limit_amount', 'balance_amount', 'external_score'],
+    },
 ] %}
 with first_seen as (
     select * from {{ ref('int_customer_first_seen') }}
