@@ -35,5 +35,8 @@
 {% macro insight_tables() -%}
     {{ return([
         'segment_profiles',
+        'financial_summary',
+        'credit_risk_bands',
+        'payment_habits',
     ]) }}
 {%- endmacro %}
