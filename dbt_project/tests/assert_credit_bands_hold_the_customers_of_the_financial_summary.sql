@@ -13,9 +13,14 @@ with bands as (
         segment_id
 ),
 
+credit_dates as (
+    select distinct as_of_date from bands
+),
+
 summary as (
-    select * from {{ ref('financial_summary') }}
-    where as_of_date in (select as_of_date from bands)
+    select financial_summary.*
+    from {{ ref('financial_summary') }} as financial_summary
+    inner join credit_dates on financial_summary.as_of_date = credit_dates.as_of_date
 )
 
 select

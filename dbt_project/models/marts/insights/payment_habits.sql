@@ -22,7 +22,7 @@ due_payments as (
     inner join payments
         on
             payments.due_date < dates.as_of_date
-            and {{ dbt.datediff('payments.due_date', 'dates.as_of_date', 'day') }} <= 365
+            and payments.due_date >= {{ dbt.dateadd('day', -365, 'dates.as_of_date') }}
 ),
 
 -- By customer first: a customer is in a segment of every lens.
