@@ -14,5 +14,7 @@
             'name': 'market_indicators', 'event_date': 'published_date',
             'key': ['indicator_month', 'indicator', 'category', 'entity', 'published_at'],
         },
+        {'name': 'payments', 'event_date': 'due_date', 'key': ['payment_id', 'order_id']},
+        {'name': 'credit', 'event_date': 'credit_date', 'key': ['customer_id', 'credit_date']},
     ]) }}
 {%- endmacro %}

@@ -39,5 +39,8 @@
         'demographic_disparity',
         'market_trends',
         'competitor_position',
+        'financial_summary',
+        'credit_risk_bands',
+        'payment_habits',
     ]) }}
 {%- endmacro %}

@@ -7,6 +7,7 @@
 | `previous_` and one of these names | the latest earlier promoted date that holds rows |
 | `customers_in_scope` | customer_id, first_seen_date of customers first seen before the batch date |
 | `customer_days` | intermediate.int_customer_days before the batch date |
+| `due_payments` | staging.stg_payments due before the batch date |
 | `gate_run` | one row: as_of_date, history_days (batch date − first order date) |
 
 `distribution_shift('<table>', '<column>')` returns the population stability index between the two.
@@ -130,6 +131,8 @@ def create_batch_views(connection: Any, batch_date: date) -> BatchViews:
             "customers_in_scope",
             f"intermediate.int_customer_first_seen where first_seen_date < {day}",
         )
+    if ("staging", "stg_payments") in existing:
+        _create_view(connection, "due_payments", f"staging.stg_payments where due_date < {day}")
     first_order_date = None
     if ("intermediate", "int_customer_days") in existing:
         _create_view(connection, "customer_days", f"intermediate.int_customer_days where order_date < {day}")

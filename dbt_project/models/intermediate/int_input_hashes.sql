@@ -27,6 +27,22 @@
         'content': ['published_at', 'indicator_month', 'indicator', 'category', 'entity',
                     double_text('indicator_value'), 'unit'],
     },
+    {
+        'entity': 'payments', 'model': 'stg_payments', 'event_date': 'due_date',
+        'content': ['due_date', 'payment_id', 'order_id', 'customer_id', 'method', 'amount'],
+    },
+    {
+        'entity': 'payments_paid', 'model': 'stg_payments', 'event_date': 'paid_event_date',
+        'content': ['paid_date', 'payment_id', 'customer_id'],
+    },
+    {
+        'entity': 'payments_failed', 'model': 'stg_payments', 'event_date': 'failed_event_date',
+        'content': ['failed_date', 'payment_id', 'customer_id'],
+    },
+    {
+        'entity': 'credit', 'model': 'stg_credit', 'event_date': 'credit_date',
+        'content': ['credit_date', 'customer_id', 'limit_amount', 'balance_amount', 'external_score'],
+    },
 ] %}
 with first_seen as (
     select * from {{ ref('int_customer_first_seen') }}

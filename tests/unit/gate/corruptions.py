@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 
-from tests.unit.gate.gate_warehouse import NON_BUYER, ONE_DAY_SHOPPER, SHOPPER
+from tests.unit.gate.gate_warehouse import NON_BUYER, ONE_DAY_SHOPPER, PROMPT_PAYER, SHOPPER
 
 CUSTOMERS_NUMBER = (
     "Customers number at least 98% of those at the previous promoted date, "
@@ -114,17 +114,24 @@ _DEMOGRAPHIC = [
     *_shifts("demographic_features", "age_years", "age_years + 20", "200"),
 ]
 
+_OTHERS_MARGIN = ", ".join(
+    f"{column} = other.{column}" for column in ("cost_amount", "margin_amount", "margin_amount_365d", "margin_share")
+)
+
 _FINANCIAL = [
     *_keys("financial_features"),
     *_never_null(
         "financial_features",
-        "spend_amount spend_amount_30d spend_amount_90d spend_amount_365d gross_amount discount_amount",
+        "spend_amount spend_amount_30d spend_amount_90d spend_amount_365d gross_amount discount_amount cost_amount"
+        " payment_count overdue_amount",
     ),
     *_one_row(
         "financial_features",
         {
             "gross_amount is not negative": "gross_amount = -5, discount_amount = -5, discount_share = 1",
             "Spend equals gross minus discount, to the cent": "discount_amount = 0.01",
+            "The margin of 365 days is known only where that of the lifetime is": "margin_amount_365d = 0.01",
+            "What is overdue counts as late": "overdue_amount = 0.01",
         },
         NON_BUYER,
     ),
@@ -147,7 +154,97 @@ _FINANCIAL = [
             " spend_amount + 0.01",
             "spend_volatility is known where there is recent spend, and only there": "spend_volatility = null",
             "spend_trend_90d is -1 or null exactly where the last 90 days brought nothing": "spend_trend_90d = null",
+            "margin_share is at most 1": "margin_share = 1.01",
+            "margin_share is margin over the spend on the lines with a known cost": "margin_share"
+            " = margin_share + 0.00001",
+            "margin_share is null exactly where the lines with a known cost brought nothing": "margin_share = null",
+            "credit_limit_amount is not negative": "credit_limit_amount = -0.01",
+            "credit_balance_amount is not negative": "credit_balance_amount = -0.01",
+            "credit_utilisation_share is not negative": "credit_utilisation_share = -0.01",
+            "credit_utilisation_share is balance over limit": "credit_utilisation_share"
+            " = credit_utilisation_share + 0.00001",
+            "credit_utilisation_share is null exactly without a balance or a limit": "credit_utilisation_share = null",
+            "external_credit_score lies between 0 and 1000": "external_credit_score = 1001,"
+            " credit_score_band = 'other'",
+            "credit_score_band is the band of the score": "credit_score_band = 'other'",
+            "payment_on_time_share lies between 0 and 1": "payment_on_time_share = 1.01",
+            "payment_late_share lies between 0 and 1": "payment_late_share = 1.01",
+            "payment_failed_share lies between 0 and 1": "payment_failed_share = -0.01",
+            "The shares of payments are null exactly where there is no payment": "payment_failed_share = null",
+            "Each payment is on time, late or failed: the shares add up to 1": "payment_failed_share"
+            " = payment_failed_share + 0.00001",
+            "payment_delay_days_deviation is not negative": "payment_delay_days_deviation = -0.01",
+            "The delay of payments and its deviation are known together": "payment_delay_days_deviation = null",
+            "The delay of payments is known where one is on time, and only where there are payments": ""
+            "payment_delay_days_mean = null, payment_delay_days_deviation = null",
+            "overdue_amount is not negative": "overdue_amount = -0.01",
+            "favourite_payment_method_share lies between 0 and 1": "favourite_payment_method_share = 1.01",
+            "The favourite method of payment and its share are known together, and only where there are payments": ""
+            "favourite_payment_method = null",
         },
+    ),
+    *_one_row(
+        "financial_features",
+        {"Payments are delayed on average only where one is late": "payment_delay_days_mean = 0.5"},
+        PROMPT_PAYER,
+    ),
+    Corruption(
+        "financial_features",
+        "payment_count is not negative",
+        # One more elsewhere, so that the sum stays.
+        (
+            _change("candidate.financial_features", "payment_count = -1"),
+            _change(
+                "candidate.financial_features",
+                "payment_count = payment_count + 1 + (select count(*) from staging.stg_payments"
+                f" where customer_id = '{SHOPPER}' and due_date < {_DATE})",
+                PROMPT_PAYER,
+            ),
+        ),
+    ),
+    Corruption(
+        "financial_features",
+        "Payments over all customers number the payments due before the date",
+        (f"delete from staging.stg_payments where customer_id = '{PROMPT_PAYER}' and due_date < {_DATE}",),
+    ),
+    Corruption(
+        "financial_features",
+        "cost_amount is not negative",
+        # A cent of cost goes to another, and a cent of margin comes back, so that sums and shares stay.
+        (
+            _change("candidate.financial_features", "cost_amount = -0.01, margin_amount = 0.01", NON_BUYER),
+            _change(
+                "candidate.financial_features",
+                "cost_amount = cost_amount + 0.01, margin_amount = margin_amount - 0.01,"
+                " margin_share = (margin_amount - 0.01) / cast(margin_amount + cost_amount as double)",
+                PROMPT_PAYER,
+            ),
+        ),
+    ),
+    Corruption(
+        "financial_features",
+        "Margin and cost do not exceed the spend",
+        (
+            f"update candidate.financial_features as own set {_OTHERS_MARGIN} from (from candidate.financial_features)"
+            f" as other where (own.customer_id, other.customer_id) in"
+            f" (('{SHOPPER}', '{ONE_DAY_SHOPPER}'), ('{ONE_DAY_SHOPPER}', '{SHOPPER}'))",
+        ),
+    ),
+    Corruption(
+        "financial_features",
+        "Cost over all customers equals the cost of all customer days before the date",
+        (
+            "update intermediate.int_customer_days set cost_amount = cost_amount + 0.01"
+            f" where customer_id = '{ONE_DAY_SHOPPER}'",
+        ),
+    ),
+    Corruption(
+        "financial_features",
+        "Margin and cost over all customers equal the spend on the lines with a known cost before the date",
+        (
+            "update intermediate.int_customer_days set costed_net_amount = costed_net_amount - 0.01"
+            f" where customer_id = '{ONE_DAY_SHOPPER}'",
+        ),
     ),
     Corruption(
         "financial_features",
