@@ -75,7 +75,7 @@ SEGMENTS: Final = (
         household_mean=2.3,
         stability=(19.5, 3.75),
         credit_share=0.65,
-        orders_per_year=14,
+        orders_per_year=13,
         lines_per_order=2.9,
         price_level=(9, 4.5),
         deal=(3, 13.5),
@@ -89,7 +89,7 @@ SEGMENTS: Final = (
         response=(4.5, 15),
         feedback_share=0.08,
         satisfaction=0.5,
-        lifetime_years=12,
+        lifetime_years=14,
     ),
     LatentSegment(
         name="young_digital_browsers",
@@ -113,7 +113,7 @@ SEGMENTS: Final = (
         response=(4.5, 18),
         feedback_share=0.10,
         satisfaction=0.0,
-        lifetime_years=4,
+        lifetime_years=6,
     ),
     LatentSegment(
         name="deal_seeking_families",
@@ -123,7 +123,7 @@ SEGMENTS: Final = (
         household_mean=4.0,
         stability=(13.5, 6),
         credit_share=0.55,
-        orders_per_year=14,
+        orders_per_year=13,
         lines_per_order=3.8,
         price_level=(4.5, 9),
         deal=(10.5, 6),
@@ -137,7 +137,7 @@ SEGMENTS: Final = (
         response=(7.5, 13.5),
         feedback_share=0.06,
         satisfaction=0.1,
-        lifetime_years=8,
+        lifetime_years=10,
     ),
     LatentSegment(
         name="subscription_routine_buyers",
@@ -161,7 +161,7 @@ SEGMENTS: Final = (
         response=(3, 27),
         feedback_share=0.04,
         satisfaction=0.3,
-        lifetime_years=9,
+        lifetime_years=11,
     ),
     LatentSegment(
         name="credit_strained_occasionals",
@@ -185,7 +185,7 @@ SEGMENTS: Final = (
         response=(4.5, 21),
         feedback_share=0.07,
         satisfaction=-0.3,
-        lifetime_years=5,
+        lifetime_years=7,
     ),
     LatentSegment(
         name="seasonal_gift_buyers",
@@ -209,7 +209,7 @@ SEGMENTS: Final = (
         response=(4.5, 19.5),
         feedback_share=0.05,
         satisfaction=0.2,
-        lifetime_years=8,
+        lifetime_years=10,
     ),
     LatentSegment(
         name="lapsed_low_engagement",

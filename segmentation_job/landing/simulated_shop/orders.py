@@ -96,8 +96,8 @@ def draw_orders(calendar: ShopCalendar, customers: Customers, lives: Lives, shel
     """Draw the orders of a chunk of customers."""
     rng = random_stream(calendar.options.seed, Subject.ORDERS, chunk)
     plans = [_spontaneous(rng, calendar, customers, lives)]
-    plans.append(_standing(rng, calendar, customers, lives, is_subscription=True))
-    plans.append(_standing(rng, calendar, customers, lives, is_subscription=False))
+    plans.append(_standing(rng, calendar, customers, lives, shelf, is_subscription=True))
+    plans.append(_standing(rng, calendar, customers, lives, shelf, is_subscription=False))
     life, ordered_at, product, is_subscription, is_habit = (
         np.concatenate([plan[position] for plan in plans]) for position in range(5)
     )
@@ -235,22 +235,28 @@ def _spontaneous(rng: np.random.Generator, calendar: ShopCalendar, customers: Cu
 
 
 def _standing(
-    rng: np.random.Generator, calendar: ShopCalendar, customers: Customers, lives: Lives, is_subscription: bool
+    rng: np.random.Generator,
+    calendar: ShopCalendar,
+    customers: Customers,
+    lives: Lives,
+    shelf: Shelf,
+    is_subscription: bool,
 ) -> _Plan:
     """Return orders of a stable product at a stable rhythm: subscriptions to the hour, habits about the day."""
     has = lives.subscribes if is_subscription else lives.has_habits
     standing = np.repeat(np.arange(len(has)), np.where(has, 1 + rng.binomial(2, 0.3, len(has)), 0))
     count = len(standing)
-    replenished = np.array([category.is_replenished for category in CATEGORIES])
-    category = pick_by_row(rng, lives.taste[standing] * replenished)
-    product = lives.favourite[standing, category]
     rhythms, weights = _SUBSCRIPTION_RHYTHMS if is_subscription else _HABIT_RHYTHMS
     rhythm = np.array(rhythms)[pick(rng, np.array(weights), count)]
     begin, end = lives.begin_day[standing], lives.end_day[standing]
     # Most standing orders of earlier customers are under way when the calendar begins.
     is_old = customers.signup_day[lives.customer[standing]] < 0
     first = begin + np.where(is_old & (rng.random(count) < 0.6), rng.random(count) * rhythm, rng.random(count) * 150)
-    stop = np.minimum(end, first + rng.exponential(900, count))
+    replenished = np.array([category.is_replenished for category in CATEGORIES])
+    started = np.minimum(first.astype(np.int64), calendar.options.days - 1)
+    category = pick_by_row(rng, lives.taste[standing] * replenished * shelf.demand[started])
+    product = lives.favourite[standing, category]
+    stop = np.minimum(end, first + rng.exponential(2_000, count))
     repeats = np.maximum(np.ceil((stop - first) / rhythm), 0).astype(np.int64)
     plan = np.repeat(np.arange(count), repeats)
     wobble = 0.02 if is_subscription else 0.13
