@@ -79,31 +79,42 @@ competitors as (
             and latest_prices.competitor = market_shares.competitor
 ),
 
-category_months as (
+-- Where nothing is known of a competitor, nothing of ours has to be added up.
+compared_dates as (
+    select distinct as_of_date from competitors
+),
+
+product_months as (
+    select * from {{ ref('int_product_months') }}
+),
+
+-- What the items of a year before would cost at the prices of the month: the same products, whatever else was bought.
+repriced as (
     select
-        category,
-        {{ month_of('order_date') }} as price_month,
-        sum(gross_amount) as gross_amount,
-        sum(item_count) as item_count
-    from {{ ref('int_category_days') }}
-    group by
-        category,
-        {{ month_of('order_date') }}
+        product_months.category,
+        product_months.month as price_month,
+        year_before.gross_amount as gross_amount_before,
+        cast({{ rounded_ratio(
+            'cast(product_months.gross_amount as double) * year_before.item_count', 'product_months.item_count'
+        ) }} as decimal(38, 6)) as gross_amount_repriced
+    from product_months
+    inner join product_months as year_before
+        on
+            product_months.product_id = year_before.product_id
+            and product_months.category = year_before.category
+            and year_before.month = {{ months_later(-12, 'product_months.month') }}
+    where product_months.month in (select competitors.price_month from competitors)
 ),
 
 own_prices as (
     select
-        category_months.category,
-        category_months.price_month,
-        100 * {{ ratio(
-            ratio('category_months.gross_amount', 'category_months.item_count'),
-            ratio('year_before.gross_amount', 'year_before.item_count')
-        ) }} as price_index
-    from category_months
-    inner join category_months as year_before
-        on
-            category_months.category = year_before.category
-            and year_before.price_month = {{ months_later(-12, 'category_months.price_month') }}
+        category,
+        price_month,
+        100 * {{ ratio('sum(gross_amount_repriced)', 'sum(gross_amount_before)') }} as price_index
+    from repriced
+    group by
+        category,
+        price_month
 ),
 
 category_days as (
@@ -117,17 +128,17 @@ category_days as (
 
 spends as (
     select
-        dates.as_of_date,
+        compared_dates.as_of_date,
         category_days.customer_id,
         category_days.category,
         sum(category_days.net_amount) as net_amount
-    from dates
+    from compared_dates
     inner join category_days
         on
-            category_days.order_date < dates.as_of_date
-            and category_days.order_date >= {{ dbt.dateadd('day', -365, 'dates.as_of_date') }}
+            category_days.order_date < compared_dates.as_of_date
+            and category_days.order_date >= {{ dbt.dateadd('day', -365, 'compared_dates.as_of_date') }}
     group by
-        dates.as_of_date,
+        compared_dates.as_of_date,
         category_days.customer_id,
         category_days.category
 ),
@@ -141,6 +152,7 @@ segment_spends as (
         spends.category,
         sum(spends.net_amount) as net_amount
     from members
+    inner join compared_dates on members.as_of_date = compared_dates.as_of_date
     left join spends
         on
             members.as_of_date = spends.as_of_date
