@@ -2,10 +2,10 @@
 
 Two simple views of the same months are combined, both on the logarithm of sales per calendar day, so that growth
 and seasons are shares and February is not a slump:
-- year over year: the same month a year earlier, times the growth from year to year, which is pulled towards the
-  growth of all categories by as much as the category's own is uncertain. How fast older growth is forgotten is what
-  would have forecast the months known best: growth that wanders counts recent months, steady growth all of them.
-  Follows any shape of season, repeats last year's noise.
+- year over year: the same month a year earlier, times the growth from year to year. That is the growth of all
+  categories together, which forgets older months as fast as would have forecast the known ones best, and the
+  category's own lead over it, pulled towards none by as much as it is uncertain. Follows any shape of season,
+  repeats last year's noise.
 - regression: a straight trend and up to two yearly waves (ordinary least squares, the number of waves by AICc).
   Averages noise out, misses a peak of a single month.
 Each weighs by how well it foresaw months that it was not fitted on, over all categories together, the regression
@@ -40,7 +40,7 @@ MINIMUM_SEASONAL_MONTHS = 15
 MINIMUM_YEARLY_PAIRS = 3
 RECENT_MONTHS = 3
 MOST_WAVES = 2
-# What a year-over-year change counts, relative to that of a month later.
+# What the growth of all in one month counts, relative to that of a month later: the candidates.
 MEMORIES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.35, 0.2)
 # So many months' worth of belief that a category is as hard to foresee as the others.
 POOLED_DEGREES = 4.0
@@ -305,23 +305,27 @@ def _past_squares(changes: FloatArray, memory: float, horizon: int) -> FloatArra
 
 
 def _growth(changes: FloatArray, memory: float) -> FloatArray:
-    """Each category's growth, pulled towards that of all; NaN where none is known yet; (c,)."""
+    """Each category's growth: that of all as of late, and its own lead over it, as far as it is certain; (c,).
+
+    changes: (c, m) · memory: what a change of all counts, relative to that of a month later. The growth of all
+    where a category has no change yet, NaN where none has.
+    """
     known = ~np.isnan(changes)
-    weights = known * memory ** np.arange(changes.shape[1])[::-1]
-    total = weights.sum(axis=1)
-    has_growth = known.any(axis=1)
-    growth = np.full(len(changes), np.nan)
-    growth[has_growth] = (weights * np.where(known, changes, 0.0))[has_growth].sum(axis=1) / total[has_growth]
+    is_dated = known.any(axis=0)
+    if not is_dated.any():
+        return np.full(len(changes), np.nan)
+    shared = np.nanmean(changes[:, is_dated], axis=0)
+    weights = memory ** (changes.shape[1] - 1.0 - np.flatnonzero(is_dated))
+    growth = np.full(len(changes), float((weights * shared).sum() / weights.sum()))
     has_spread = known.sum(axis=1) > 1
     if has_spread.sum() < 2:
         return growth
-    spread = np.nanvar(changes[has_spread], axis=1, ddof=1)
-    worth = total[has_spread] ** 2 / (weights[has_spread] ** 2).sum(axis=1)
-    uncertainty = (spread + np.median(spread)) / 2 / worth
-    own = growth[has_spread]
-    between = max(float(own.var(ddof=1) - uncertainty.mean()), 0.0)
-    trust = between / np.maximum(between + uncertainty, SMALLEST_VARIANCE)
-    growth[has_spread] = trust * own + (1 - trust) * own.mean()
+    # Shops grow and shrink as a whole; what a category gains on the others is steadier and is measured over all.
+    leads = changes[np.ix_(has_spread, is_dated)] - shared
+    lead, spread = np.nanmean(leads, axis=1), np.nanvar(leads, axis=1, ddof=1)
+    uncertainty = (spread + np.median(spread)) / 2 / known[has_spread].sum(axis=1)
+    between = max(float(lead.var(ddof=1) - uncertainty.mean()), 0.0)
+    growth[has_spread] += between / np.maximum(between + uncertainty, SMALLEST_VARIANCE) * lead
     return growth
 
 
