@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from segmentation_job.segments.algorithms import squared_distances
-from segmentation_job.segments.encoding import Encoding, FeatureEncoding, FloatArray, encode
+from segmentation_job.segments.encoding import (
+    EncodedColumn,
+    Encoding,
+    FeatureEncoding,
+    FloatArray,
+    RawValues,
+    encode,
+)
 
 
 @dataclass(frozen=True)
@@ -19,7 +26,7 @@ class Model:
     """An immutable segmentation model.
 
     lens_name, lens_version: the lens it was fitted for · fitted_as_of: everything it knows happened before ·
-    parent_version: the model it follows, None for the first · centroids: k × d, encoded units ·
+    parent_version: the model it follows, None for the first · centroids: k × encoded columns ·
     segment_keys, relations ("kept" or "new"): by cluster · outlier_cost: by cluster, the squared distance
     that one in two hundred of its fitting customers exceed. Raises ValueError where lengths disagree with k.
     """
@@ -52,7 +59,7 @@ class Model:
         """
         return hashlib.sha256(_json(self._learned()).encode()).hexdigest()[:16]
 
-    def cost(self, values: FloatArray) -> FloatArray:
+    def cost(self, values: RawValues) -> FloatArray:
         """The squared distance of each customer to each cluster.
 
         values: (n, d) raw, in the lens's feature order, NaN where missing. Returns (n, k).
@@ -68,6 +75,11 @@ class Model:
     def from_json(cls, text: str) -> Model:
         """The model that `to_json` wrote. Raises ValueError where the content and its version disagree."""
         content: dict[str, Any] = json.loads(text)
+        if any("columns" not in feature for feature in content["encoding"]):
+            raise ValueError(
+                f"model {content['version']} of lens {content['lens_name']} was stored by an earlier version of this "
+                "project, whose encodings had one column each: start a new warehouse"
+            )
         model = cls(
             lens_name=content["lens_name"],
             lens_version=content["lens_version"],
@@ -75,7 +87,7 @@ class Model:
             k=content["k"],
             fitted_as_of=date.fromisoformat(content["fitted_as_of"]),
             parent_version=content["parent_version"],
-            encoding=Encoding(tuple(FeatureEncoding(**feature) for feature in content["encoding"])),
+            encoding=Encoding(tuple(_feature_encoding(feature) for feature in content["encoding"])),
             centroids=tuple(tuple(centroid) for centroid in content["centroids"]),
             segment_keys=tuple(content["segment_keys"]),
             relations=tuple(content["relations"]),
@@ -100,6 +112,11 @@ class Model:
             "centroids": self.centroids,
             "outlier_cost": self.outlier_cost,
         }
+
+
+def _feature_encoding(content: dict[str, Any]) -> FeatureEncoding:
+    columns = tuple(EncodedColumn(**column) for column in content["columns"])
+    return FeatureEncoding(**{**content, "order": tuple(content["order"]), "columns": columns})
 
 
 def _json(content: dict[str, Any]) -> str:

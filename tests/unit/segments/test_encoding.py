@@ -83,8 +83,9 @@ def test_a_value_beyond_the_winsor_bounds_counts_as_the_bound(lens: Lens, shop: 
     far, farther = shop[:1].copy(), shop[:1].copy()
     far[0, 1], farther[0, 1] = 1e4, 1e9
     assert np.array_equal(encode(far, encoding), encode(farther, encoding))
-    assert encoding.features[2].low == pytest.approx(np.quantile(shop[:, 2], 0.01))
-    assert encoding.features[2].high == pytest.approx(np.quantile(shop[:, 2], 0.99))
+    (column,) = encoding.features[2].columns
+    assert column.low == pytest.approx(np.quantile(shop[:, 2], 0.01))
+    assert column.high == pytest.approx(np.quantile(shop[:, 2], 0.99))
 
 
 @pytest.mark.parametrize("silent", [0.1, 0.0, -3e7, np.nan])
@@ -125,7 +126,8 @@ def test_whatever_comes_in_finite_numbers_come_out_row_by_row(values: FloatArray
     assert np.array_equal(np.vstack([encode(row[None, :], encoding) for row in values]), whole)
 
 
-def test_the_share_of_missing_values_is_by_feature() -> None:
-    values = np.array([[np.nan, 1.0], [np.nan, np.nan], [2.0, 3.0], [2.0, 3.0]])
-    assert missing_shares(values).tolist() == [0.5, 0.25]
-    assert missing_shares(values[:0]).tolist() == [0.0, 0.0]
+def test_the_share_of_missing_values_is_by_feature(lens: Lens) -> None:
+    values = np.array([[np.nan, 1.0, 0.1], [np.nan, np.nan, 0.2], [2.0, 3.0, 0.3], [2.0, 3.0, 0.4]])
+    encoding = fit_encoding(values, lens)
+    assert missing_shares(values, encoding).tolist() == [0.5, 0.25, 0.0]
+    assert missing_shares(values[:0], encoding).tolist() == [0.0, 0.0, 0.0]

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 import segmentation_job
 from segmentation_job.segments.algorithms import IntArray
-from segmentation_job.segments.encoding import FloatArray, encode, fit_encoding
+from segmentation_job.segments.encoding import FeatureValues, FloatArray, encode, fit_encoding
 from segmentation_job.segments.explanation import (
     SegmentText,
     Trait,
+    _measures,
     _simplified,
     name_segments,
     recommended_action,
@@ -35,7 +36,7 @@ def texts(
     taken: dict[str, str] | None = None,
     keys: tuple[str, ...] = KEYS,
 ) -> list[SegmentText]:
-    return name_segments(encode(values, fit_encoding(values, lens)), clusters, lens, taken or {}, keys, values)
+    return name_segments(values, fit_encoding(values, lens), clusters, lens, taken or {}, keys)
 
 
 def test_a_name_says_what_sets_the_segment_apart(shop: FloatArray, lens: Lens) -> None:
@@ -94,10 +95,10 @@ def test_names_never_repeat_however_alike_the_segments_are(k: int, seed: int) ->
     random = np.random.default_rng(seed)
     values = random.integers(0, 3, (120, 14)).astype(float)
     clusters = random.integers(0, k, 120)
-    X = (values - values.mean(axis=0)) / values.std(axis=0)
+    encoding = fit_encoding(values, OVERALL)
     keys = tuple(f"k{cluster}" for cluster in range(k))
     taken = {"k0": "Typical shoppers", "gone": "Lapsed shoppers"}
-    named = [text.name.casefold() for text in name_segments(X, clusters, OVERALL, taken, keys, values)]
+    named = [text.name.casefold() for text in name_segments(values, encoding, clusters, OVERALL, taken, keys)]
     assert len(set(named)) == k
     assert "lapsed shoppers" not in named
 
@@ -186,7 +187,8 @@ def test_precision_is_of_those_who_meet_the_rule_and_recall_of_those_who_belong(
 def test_of_two_conditions_on_one_feature_the_narrower_is_said(lens: Lens) -> None:
     values = np.column_stack([np.arange(100), np.arange(100), np.ones(100)]).astype(float)
     path = [(0, True, 10.5), (1, False, 80.0), (0, True, 30.5), (1, False, 60.0)]
-    said = [(condition.index, condition.above, condition.threshold) for condition in _simplified(path, values, lens)]
+    measures = _measures(FeatureValues(values), lens)
+    said = [(condition.index, condition.above, condition.threshold) for condition in _simplified(path, measures)]
     assert said == [(0, True, 30.0), (1, False, 60.0)]
 
 

@@ -42,7 +42,7 @@ ORDERS = {
         ({"algorithms": []}, "algorithms is not a list with entries", "at least one"),
         ({"algorithms": ["kmeans", "kmeans"]}, "algorithms algorithm 'kmeans' appears 2 times", "keep one"),
         ({"features": [ORDERS, ORDERS]}, "features feature 'purchases.order_count' appears 2", "keep one"),
-        ({"features": [{**ORDERS, "encoding": "runes"}]}, "features[0].encoding 'runes'", "log, as_is"),
+        ({"features": [{**ORDERS, "encoding": "runes"}]}, "features[0].encoding 'runes'", "log, as_is, hurdle, one_hot, ordinal"),
         ({"features": [{**ORDERS, "unit": "cubits"}]}, "features[0].unit 'cubits'", "use one of amount"),
         (
             {"features": [{**ORDERS, "column": "order_count"}]},
@@ -93,14 +93,16 @@ def test_columns_are_listed_by_table_in_the_order_of_the_lens(lens: Lens) -> Non
 
 
 def test_every_encoding_and_algorithm_that_a_lens_may_name_exists() -> None:
-    assert set(lenses.ENCODINGS) == set(encoding._TRANSFORMS)
+    assert set(lenses.NUMBER_ENCODINGS) == set(encoding._TRANSFORMS)
     assert set(lenses.ALGORITHM_NAMES) == set(algorithms.ALGORITHMS)
 
 
 def test_the_shipped_lenses_are_valid_and_can_speak() -> None:
     folder = Path(segmentation_job.__file__).parent / "lenses"
     shipped = {path.stem: parse_lens(path.read_text(encoding="utf-8"), str(path)) for path in folder.glob("*.yaml")}
-    assert "overall" in shipped
+    assert set(shipped) == {"overall", "demographic", "financial", "purchase", "engagement", "cultural"}
+    assert [name for name, lens in shipped.items() if not lens.enabled] == ["cultural"]
+    assert [name for name, lens in shipped.items() if lens.allows_sensitive] == ["cultural"]
     for lens in shipped.values():
         assert len({feature.high for feature in lens.features if feature.high}) > 2
         assert not any(feature.high_noun and not feature.high for feature in lens.features)
