@@ -371,7 +371,8 @@ def run(
     from segmentation_job.landing.readiness import inspect_landing
     from segmentation_job.nightly import run_dag
     from segmentation_job.runs.calendar import refit_date_for
-    from segmentation_job.summary import print_summary, read_stale_dates, read_summary
+    from segmentation_job.runs.versions import choose_lenses
+    from segmentation_job.summary import print_absent, print_summary, read_idle_features, read_stale_dates, read_summary
 
     settings = _settings()
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
@@ -389,6 +390,12 @@ def run(
     another_date = refit_date_for(refit_date_for(as_of) - timedelta(days=45))
     run_another = f"make run{_source_argument(settings)} AS_OF={another_date}"
     print_summary(segments, console)
+    print_absent(
+        [lens.reason for lens in choose_lenses(settings).skipped],
+        declaration.absent_entities,
+        read_idle_features(settings.serving_link),
+        console,
+    )
     if segments[0].as_of != as_of.isoformat():
         console.print(f"The table shows the latest date; {as_of} is in customer_segments_daily and in the history.")
     for stale_date, reason in read_stale_dates(settings.serving_link):
