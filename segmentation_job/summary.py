@@ -14,15 +14,17 @@ from rich.table import Table
 from segmentation_job.errors import SegmentationError
 
 FULL_LENS = "overall"
-# Parts of the families that are empty where the source has none of these entities.
-FAMILY_ENTITIES = {
-    "payments and credit": ("payments", "credit"),
-    "returns": ("order_events",),
-    "loyalty programme": ("loyalty_events",),
-    "browsing and carts": ("web_events",),
-    "surveys, reviews and complaints": ("feedback",),
-    "campaigns": ("campaign_contacts",),
-    "market": ("market_indicators",),
+# What a family says only where the source has the entity.
+FAMILY_PARTS = {
+    "financial": {"payments": "payments", "credit": "credit"},
+    "purchase": {"order_events": "returns and cancellations"},
+    "engagement": {
+        "loyalty_events": "a loyalty programme",
+        "web_events": "browsing and carts",
+        "feedback": "surveys, reviews and complaints",
+        "campaign_contacts": "campaigns",
+    },
+    "market": {"market_indicators": "indices and competitors"},
 }
 
 SEGMENTS_SQL = """
@@ -112,7 +114,7 @@ def print_summary(segments: list[SegmentSummary], console: Console) -> None:
         )
         if is_full:
             table.add_column("id", no_wrap=True)
-        table.add_column("name", style="bold", **({} if is_full else {"ratio": 2}))
+        table.add_column("name", style="bold", ratio=None if is_full else 2)
         table.add_column("customers", justify="right", no_wrap=True)
         table.add_column("share", justify="right", no_wrap=True)
         table.add_column("spend 90 d", justify="right", no_wrap=True)
@@ -140,10 +142,10 @@ def print_absent(
 
     skipped: why each such lens is, as sentences. idle: constant or empty features by lens.
     """
-    if absent_entities:
-        families = [family for family, entities in FAMILY_ENTITIES.items() if set(entities) <= set(absent_entities)]
-        lacking = f" Without data is the family {', '.join(families)}." if families else ""
-        console.print(f"The source has no {', '.join(absent_entities)}.{lacking}", soft_wrap=True)
+    for family, parts in FAMILY_PARTS.items():
+        lacking = [words for entity, words in parts.items() if entity in absent_entities]
+        if lacking:
+            console.print(f"The source has nothing of {', '.join(lacking)} (family {family}).", soft_wrap=True)
     for reason in skipped:
         console.print(f"{reason[0].upper()}{reason[1:]}.", soft_wrap=True)
     for lens, features in idle.items():

@@ -26,7 +26,7 @@ from segmentation_job.segments.encoding import (
     is_category,
     ordinal_places,
 )
-from segmentation_job.segments.lenses import VALUE_PLACE, Lens, LensFeature
+from segmentation_job.segments.lenses import SMALL_VALUE_PLACE, VALUE_PLACE, Lens, LensFeature
 
 # In standard deviations of all customers: where a difference deserves a word, and where it deserves "far".
 TRAIT_DIFFERENCE = 0.4
@@ -240,9 +240,12 @@ def _words(trait: Trait, lens: Lens) -> tuple[str, str]:
     if trait.direction == "missing":
         return feature.missing, ""
     if trait.direction == "high":
-        value = trait.category
-        return feature.high.replace(VALUE_PLACE, value), feature.high_noun.replace(VALUE_PLACE, value)
+        return _filled(feature.high, trait.category), _filled(feature.high_noun, trait.category)
     return feature.low, feature.low_noun
+
+
+def _filled(word: str, category: str) -> str:
+    return word.replace(VALUE_PLACE, category).replace(SMALL_VALUE_PLACE, category.lower())
 
 
 def _sayable(traits: Iterable[Trait], lens: Lens) -> list[Trait]:

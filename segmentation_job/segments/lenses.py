@@ -26,8 +26,9 @@ SENSITIVE_COLUMNS = (
     "demographic_features.ethnicity",
     "demographic_features.language",
 )
-# Stands for the category in the words of a one_hot feature: "{value}" or "from {value}".
+# Stand for the category in the words of a one_hot feature: "{value}", "{value}-speaking"; or in small letters.
 VALUE_PLACE = "{value}"
+SMALL_VALUE_PLACE = "{small_value}"
 
 _LENS_KEYS = {
     "name", "title", "noun", "objective", "k_min", "k_max", "smallest_share", "algorithms", "seed",
@@ -56,11 +57,11 @@ class LensFeature:
 
     table, column: where it lies · encoding: one of ENCODINGS · family: features of one family say much the
     same, so a name uses one of them · high, low: the adjective for customers far above or below the rest,
-    empty where a name should not say it; "{value}" in them is the category of a one_hot feature · high_noun,
-    low_noun: the same as a noun ("deal seekers"), empty where none sounds right · label: in plain words ·
-    unit: one of UNITS, "category" of a one_hot or ordinal feature alone · missing: the adjective for customers
-    of whom a one_hot feature is not known, empty where a name should not say it · order: the values of an
-    ordinal feature, the lowest first; another value counts as missing.
+    empty where a name should not say it; "{value}" in them is the category of a one_hot feature, "{small_value}"
+    the same in small letters · high_noun, low_noun: the same as a noun ("deal seekers"), empty where none sounds
+    right · label: in plain words · unit: one of UNITS, "category" of a one_hot or ordinal feature alone ·
+    missing: the adjective for customers of whom a one_hot feature is not known, empty where a name should not
+    say it · order: the values of an ordinal feature, the lowest first; another value counts as missing.
     """
 
     table: str
@@ -138,6 +139,11 @@ class Lens:
     def version(self) -> str:
         """Twelve hex digits of what the lens computes, however its file is laid out and wherever it runs."""
         content = {key: value for key, value in asdict(self).items() if key not in _KEYS_OUTSIDE_THE_VERSION}
+        for feature in content["features"]:
+            # What most features do not have stays out: a further key must not give every lens another version.
+            for key in ("missing", "order"):
+                if not feature[key]:
+                    del feature[key]
         text = json.dumps(content, sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -254,7 +260,7 @@ class _Reader:
             if feature.missing:
                 self.fail(f"{key}.missing", "is said of one_hot features alone", "take it out")
             for name in ("high", "low", "high_noun", "low_noun"):
-                if VALUE_PLACE in getattr(feature, name):
+                if VALUE_PLACE in getattr(feature, name) or SMALL_VALUE_PLACE in getattr(feature, name):
                     self.fail(f"{key}.{name}", f"has no {VALUE_PLACE} to say", f"use {VALUE_PLACE} with one_hot alone")
 
     def sensitive_features(self, features: list[str], sensitive: tuple[str, ...], allows_sensitive: bool) -> None:

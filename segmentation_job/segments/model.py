@@ -12,6 +12,7 @@ import numpy as np
 
 from segmentation_job.segments.algorithms import squared_distances
 from segmentation_job.segments.encoding import (
+    VALUE,
     EncodedColumn,
     Encoding,
     FeatureEncoding,
@@ -19,6 +20,9 @@ from segmentation_job.segments.encoding import (
     RawValues,
     encode,
 )
+
+_FLAT_ENCODINGS = ("log", "as_is")
+_FLAT_KEYS = ("low", "high", "mean", "scale")
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,6 @@ class Model:
     def from_json(cls, text: str) -> Model:
         """The model that `to_json` wrote. Raises ValueError where the content and its version disagree."""
         content: dict[str, Any] = json.loads(text)
-        if any("columns" not in feature for feature in content["encoding"]):
-            raise ValueError(
-                f"model {content['version']} of lens {content['lens_name']} was stored by an earlier version of this "
-                "project, whose encodings had one column each: start a new warehouse"
-            )
         model = cls(
             lens_name=content["lens_name"],
             lens_version=content["lens_version"],
@@ -87,7 +86,7 @@ class Model:
             k=content["k"],
             fitted_as_of=date.fromisoformat(content["fitted_as_of"]),
             parent_version=content["parent_version"],
-            encoding=Encoding(tuple(_feature_encoding(feature) for feature in content["encoding"])),
+            encoding=Encoding(tuple(_read(feature) for feature in content["encoding"])),
             centroids=tuple(tuple(centroid) for centroid in content["centroids"]),
             segment_keys=tuple(content["segment_keys"]),
             relations=tuple(content["relations"]),
@@ -108,13 +107,29 @@ class Model:
             "k": self.k,
             "fitted_as_of": self.fitted_as_of.isoformat(),
             "parent_version": self.parent_version,
-            "encoding": [asdict(feature) for feature in self.encoding.features],
+            "encoding": [_written(feature) for feature in self.encoding.features],
             "centroids": self.centroids,
             "outlier_cost": self.outlier_cost,
         }
 
 
-def _feature_encoding(content: dict[str, Any]) -> FeatureEncoding:
+def _written(feature: FeatureEncoding) -> dict[str, Any]:
+    """The content of a feature's encoding; of a number in one column flat, as it was before there were others."""
+    content = asdict(feature)
+    if feature.encoding in _FLAT_ENCODINGS:
+        (column,) = content["columns"]
+        bounds = {name: column[name] for name in _FLAT_KEYS}
+        return {**{name: content[name] for name in ("column", "encoding", "fill", "is_idle")}, **bounds}
+    return content
+
+
+def _read(content: dict[str, Any]) -> FeatureEncoding:
+    """The encoding that `_written` gave the content of."""
+    if content["encoding"] in _FLAT_ENCODINGS:
+        column = EncodedColumn(part=VALUE, category="", weight=1.0, **{name: content[name] for name in _FLAT_KEYS})
+        return FeatureEncoding(
+            content["column"], content["encoding"], (), content["fill"], (column,), content["is_idle"]
+        )
     columns = tuple(EncodedColumn(**column) for column in content["columns"])
     return FeatureEncoding(**{**content, "order": tuple(content["order"]), "columns": columns})
 

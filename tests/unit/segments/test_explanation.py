@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import segmentation_job
 from segmentation_job.segments.algorithms import IntArray
-from segmentation_job.segments.encoding import FeatureValues, FloatArray, encode, fit_encoding
+from segmentation_job.segments.encoding import FeatureValues, FloatArray, RawValues, encode, fit_encoding
 from segmentation_job.segments.explanation import (
     SegmentText,
     Trait,
@@ -30,7 +30,7 @@ OVERALL = parse_lens(OVERALL_PATH.read_text(encoding="utf-8"), str(OVERALL_PATH)
 
 
 def texts(
-    values: FloatArray,
+    values: RawValues,
     clusters: IntArray,
     lens: Lens,
     taken: dict[str, str] | None = None,
@@ -220,3 +220,81 @@ def test_the_first_action_whose_traits_are_all_there_is_recommended(
 ) -> None:
     present = [Trait(column, direction, 1.0) for column, direction in traits]
     assert recommended_action(present, lens) == action
+
+
+def categories(*values: str | None) -> FeatureValues:
+    """One text feature, and nothing in the others."""
+    known = sorted({value for value in values if value is not None})
+    numbers = np.zeros((len(values), 3))
+    numbers[:, 0] = [np.nan if value is None else known.index(value) for value in values]
+    return FeatureValues(numbers, {0: tuple(known)})
+
+
+def lens_of(make_lens: Any, **changes: Any) -> Lens:
+    """A lens whose first feature has categories."""
+    region = {**FEATURE, "column": "t.region", "encoding": "one_hot", "label": "region", "unit": "category"}
+    others = [
+        {**FEATURE, "column": f"t.{name}", "family": name, "high": f"{name}-rich", "low": ""} for name in ("b", "c")
+    ]
+    first = {**region, "high": "{value}", "low": "", "missing": "unplaced", **changes}
+    lens: Lens = make_lens(features=[first, *others], actions=[])
+    return lens
+
+
+def test_a_name_says_the_category_that_is_more_frequent(make_lens: Any) -> None:
+    lens = lens_of(make_lens)
+    values = categories(*["North"] * 90, *["South"] * 10, *["South"] * 90, *["North"] * 10, *[None] * 100)
+    north, south, unknown = texts(values, GROUPS, lens)
+    assert [text.name for text in (north, south, unknown)] == ["North shoppers", "South shoppers", "Unplaced shoppers"]
+    # A third have each: (0.9 - 1/3) / sqrt(1/3 * 2/3).
+    assert [(trait.direction, trait.category) for trait in north.traits] == [("high", "North")]
+    assert north.traits[0].difference == pytest.approx((0.9 - 1 / 3) / np.sqrt(2 / 9), abs=1e-6)
+    assert north.description == (
+        "These shoppers stand out by a far higher share with region North (90%, all customers 33.3%)."
+    )
+    assert "a far higher share with no known region (100%, all customers 33.3%)" in unknown.description
+    assert unknown.traits[0].direction == "missing"
+
+
+def test_a_noun_may_hold_the_category(make_lens: Any) -> None:
+    lens = lens_of(make_lens, high_noun="people of the {value}")
+    values = categories(*["North"] * 100, *["South"] * 200)
+    first, second = texts(values, np.repeat([0, 1], [100, 200]), lens, keys=("a", "b"))
+    assert (first.name, second.name) == ("People of the North", "People of the South")
+
+
+def test_names_by_category_stay_unique(make_lens: Any) -> None:
+    lens = lens_of(make_lens)
+    values = categories(*["North"] * 100, *["South"] * 200)
+    first, second = texts(values, np.repeat([0, 1], [100, 200]), lens, {"gone": "north shoppers"}, ("a", "b"))
+    assert (first.name, second.name) == ("North shoppers, group two", "South shoppers")
+
+
+def test_an_ordinal_feature_is_told_in_its_own_words(make_lens: Any) -> None:
+    lens = lens_of(make_lens, encoding="ordinal", order=["low", "middle", "high"], high="rich", low="poor", missing="")
+    values = categories(*["high"] * 100, *["middle"] * 100, *["low"] * 100)
+    rich, middle, poor = texts(values, GROUPS, lens)
+    assert (rich.name, middle.name, poor.name) == ("Rich shoppers", "Typical shoppers", "Poor shoppers")
+    assert "a far higher region (typically high, all customers middle)" in rich.description
+    rule = shallow_rule(values, GROUPS, 2, lens)
+    assert (rule.text, rule.precision, rule.recall) == ("region ≤ low", 1.0, 1.0)
+
+
+def test_a_hurdle_is_said_once_by_its_stronger_side(make_lens: Any) -> None:
+    lens = lens_of(make_lens, encoding="hurdle", unit="amount", high="giving", low="stingy", missing="")
+    values = np.zeros((300, 3))
+    values[:100, 0] = np.random.default_rng(1).uniform(50, 60, 100)
+    first, second = texts(values, np.repeat([0, 1], [100, 200]), lens, keys=("a", "b"))
+    assert [trait.direction for trait in first.traits] == ["high"]
+    assert [trait.direction for trait in second.traits] == ["low"]
+    assert (first.name, second.name) == ("Giving shoppers", "Stingy shoppers")
+
+
+def test_a_rule_names_the_category_and_an_unknown_one_meets_no_condition(make_lens: Any) -> None:
+    lens = lens_of(make_lens)
+    values = categories(*["North"] * 100, *["South"] * 80, *["West"] * 60, *[None] * 60)
+    rule = shallow_rule(values, np.repeat([1, 0], [100, 200]), 1, lens)
+    assert (rule.text, rule.precision, rule.recall) == ("region is North", 1.0, 1.0)
+    others = shallow_rule(values, np.repeat([0, 1], [100, 200]), 1, lens)
+    assert others.text == "region is not North"
+    assert (others.precision, others.recall) == (1.0, 0.7)
