@@ -142,7 +142,7 @@ def check(as_of: AsOf, force: Force = False) -> None:
     )
     from segmentation_job.publishing import point_link
     from segmentation_job.runs.state import is_current
-    from segmentation_job.runs.versions import read_lenses, read_logic_versions
+    from segmentation_job.runs.versions import choose_lenses, read_logic_versions
     from segmentation_job.warehouse import open_warehouse
 
     settings = _settings()
@@ -152,7 +152,7 @@ def check(as_of: AsOf, force: Force = False) -> None:
         landed = inspect_landing(declaration, as_of, settings.timezone)
         lag = settings.max_source_lag_days
         check_freshness(declaration, landed, as_of, declaration.max_source_lag_days if lag is None else lag)
-        lenses = read_lenses(settings)
+        lenses = choose_lenses(settings)
         for table in landed:
             newest = f", newest {table.newest_date}" if table.newest_date else ""
             print(f"{table.name}: {table.row_count:,} rows{newest}")
@@ -163,14 +163,19 @@ def check(as_of: AsOf, force: Force = False) -> None:
                 f"Known only as of today, without a history: {', '.join(declaration.not_point_in_time)}. "
                 "Past dates are computed with today's values."
             )
-        progress.details = {table.name: table.row_count for table in landed}
+        for lens in lenses.skipped:
+            print(f"{lens.reason[0].upper()}{lens.reason[1:]}.")
+        progress.details = {
+            **{table.name: table.row_count for table in landed},
+            "skipped_lenses": {lens.name: lens.reason for lens in lenses.skipped},
+        }
         fingerprint = landing_fingerprint(declaration)
         with open_warehouse(settings) as warehouse:
             versions = read_logic_versions(settings)
             if (
                 not force
                 and settings.current_link.exists()
-                and is_current(warehouse, as_of, lenses, versions, fingerprint, settings.sample_size)
+                and is_current(warehouse, as_of, list(lenses.running), versions, fingerprint, settings.sample_size)
             ):
                 progress.outcome = "skipped"
                 # Another source may have run last: this run is the last one now.
@@ -252,10 +257,12 @@ def _build_marts(settings: Settings) -> None:
     from segmentation_job.warehouse import open_warehouse
 
     versions = read_logic_versions(settings)
+    lenses = read_lenses(settings)
     with open_warehouse(settings) as warehouse:
-        record_versions(warehouse, read_lenses(settings), versions)
+        record_versions(warehouse, lenses, versions)
         record_marts_begun(warehouse, versions.marts)
-    run_dbt(dbt_command("marts", settings), dbt_environment(settings, versions))
+    lens_names = [lens.name for lens in lenses]
+    run_dbt(dbt_command("marts", settings), dbt_environment(settings, versions, lens_names=lens_names))
     with open_warehouse(settings) as warehouse:
         record_marts_ready(warehouse, versions.marts)
 
@@ -326,15 +333,16 @@ def segment(as_of: AsOf) -> None:
     """Fit or reuse the models, score every customer, write the candidate labels."""
     from segmentation_job.runs.segmentation import segment_date
     from segmentation_job.runs.state import require_plan
-    from segmentation_job.runs.versions import read_lenses, read_logic_versions
+    from segmentation_job.runs.versions import choose_lenses, read_logic_versions
     from segmentation_job.warehouse import open_warehouse
 
     settings = _settings()
     with _step(settings, as_of, "segment") as progress, open_warehouse(settings) as warehouse:
+        lenses = choose_lenses(settings)
         outcomes = segment_date(
             warehouse,
             require_plan(warehouse, as_of),
-            read_lenses(settings),
+            list(lenses.running),
             read_logic_versions(settings),
             sample_size=settings.sample_size,
             batch_size=settings.batch_size,
@@ -346,7 +354,20 @@ def segment(as_of: AsOf) -> None:
                 f" {outcome.model_version}"
             )
             print(f"  {outcome.reason}")
-        progress.details = {outcome.lens: {"k": outcome.k, "customers": outcome.customers} for outcome in outcomes}
+            if outcome.idle_features:
+                print(f"  without effect, being constant or empty: {', '.join(outcome.idle_features)}")
+        progress.details = {
+            **{
+                outcome.lens: {
+                    "k": outcome.k,
+                    "customers": outcome.customers,
+                    "idle_features": list(outcome.idle_features),
+                    "missing_shares": outcome.missing_shares,
+                }
+                for outcome in outcomes
+            },
+            "skipped_lenses": {lens.name: lens.reason for lens in lenses.skipped},
+        }
 
 
 @app.command()
@@ -462,7 +483,8 @@ def run(
 
     from segmentation_job.nightly import run_dag
     from segmentation_job.runs.calendar import refit_date_for
-    from segmentation_job.summary import print_summary, read_stale_dates, read_summary
+    from segmentation_job.runs.versions import choose_lenses
+    from segmentation_job.summary import print_absent, print_summary, read_idle_features, read_stale_dates, read_summary
 
     settings = _settings()
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
@@ -475,6 +497,12 @@ def run(
     another_date = refit_date_for(refit_date_for(as_of) - timedelta(days=45))
     run_another = f"make run{_source_argument(settings)} AS_OF={another_date}"
     print_summary(segments, console)
+    print_absent(
+        [lens.reason for lens in choose_lenses(settings).skipped],
+        _declaration(settings).absent_entities,
+        read_idle_features(settings.serving_link),
+        console,
+    )
     if segments[0].as_of != as_of.isoformat():
         console.print(f"The table shows the latest date; {as_of} is in customer_segments_daily and in the history.")
     for stale_date, reason in read_stale_dates(settings.serving_link):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
+from rich.box import HEAVY_HEAD, SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -18,6 +21,20 @@ if TYPE_CHECKING:
 
 # More categories than a screen has lines are told by their mean alone.
 SHOWN_CATEGORIES = 30
+
+FULL_LENS = "overall"
+# What a family says only where the source has the entity.
+FAMILY_PARTS = {
+    "financial": {"payments": "payments", "credit": "credit"},
+    "purchase": {"order_events": "returns and cancellations"},
+    "engagement": {
+        "loyalty_events": "a loyalty programme",
+        "web_events": "browsing and carts",
+        "feedback": "surveys, reviews and complaints",
+        "campaign_contacts": "campaigns",
+    },
+    "market": {"market_indicators": "indices and competitors"},
+}
 
 SEGMENTS_SQL = """
 select
@@ -78,32 +95,51 @@ def read_stale_dates(link: Path) -> list[tuple[str, str]]:
     return [(str(as_of), str(reason)) for as_of, reason in rows]
 
 
+def read_idle_features(link: Path) -> dict[str, list[str]]:
+    """Return the features of each lens's current model that were constant or empty when it was fitted."""
+    with duckdb.connect(str(link), read_only=True) as connection:
+        rows = connection.execute(
+            "select distinct labels.lens, models.parameters from customer_segments as labels"
+            " inner join models on labels.model_version = models.model_version order by 1"
+        ).fetchall()
+    return {
+        str(lens): [feature["column"] for feature in json.loads(parameters)["encoding"] if feature["is_idle"]]
+        for lens, parameters in rows
+    }
+
+
 def print_summary(segments: list[SegmentSummary], console: Console) -> None:
-    """Print one table per lens."""
-    for lens in dict.fromkeys(segment.lens for segment in segments):
+    """Print the lens `overall` in full and the others in short, so that five fit on two screens."""
+    lenses = sorted({segment.lens for segment in segments}, key=lambda lens: (lens != FULL_LENS, lens))
+    for lens in lenses:
         chosen = [segment for segment in segments if segment.lens == lens]
+        is_full = lens == lenses[0]
         table = Table(
             title=f"Segments of {sum(segment.customers for segment in chosen):,} customers at {chosen[0].as_of}"
             f" · lens {lens}",
             title_justify="left",
-            show_lines=True,
+            show_lines=is_full,
+            box=HEAVY_HEAD if is_full else SIMPLE_HEAD,
         )
-        table.add_column("id", no_wrap=True)
-        table.add_column("name", style="bold")
+        if is_full:
+            table.add_column("id", no_wrap=True)
+        table.add_column("name", style="bold", ratio=None if is_full else 2)
         table.add_column("customers", justify="right", no_wrap=True)
         table.add_column("share", justify="right", no_wrap=True)
         table.add_column("spend 90 d", justify="right", no_wrap=True)
-        table.add_column("share", justify="right", no_wrap=True)
-        table.add_column("what sets them apart", ratio=1)
+        if is_full:
+            table.add_column("share", justify="right", no_wrap=True)
+        table.add_column("what sets them apart", ratio=1 if is_full else 3)
         for segment in chosen:
+            traits = _shortened(segment.description)
             table.add_row(
-                segment.segment_id,
+                *([segment.segment_id] if is_full else []),
                 segment.name,
                 f"{segment.customers:,}",
                 f"{segment.customer_share:.1%}",
                 f"{segment.spend_amount_90d:,.0f}",
-                f"{segment.spend_share:.1%}",
-                _shortened(segment.description),
+                *([f"{segment.spend_share:.1%}"] if is_full else []),
+                traits if is_full else _main_trait(traits),
             )
         console.print(table)
 
@@ -169,6 +205,30 @@ def print_forecast_evaluation(evaluation: ForecastEvaluation, console: Console) 
     console.print(demand)
 
 
+def print_absent(
+    skipped: Sequence[str], absent_entities: Sequence[str], idle: Mapping[str, Sequence[str]], console: Console
+) -> None:
+    """Print what the source cannot tell: entities it lacks, lenses that are skipped, features without effect.
+
+    skipped: why each such lens is, as sentences. idle: constant or empty features by lens.
+    """
+    for family, parts in FAMILY_PARTS.items():
+        lacking = [words for entity, words in parts.items() if entity in absent_entities]
+        if lacking:
+            console.print(f"The source has nothing of {', '.join(lacking)} (family {family}).", soft_wrap=True)
+    for reason in skipped:
+        console.print(f"{reason[0].upper()}{reason[1:]}.", soft_wrap=True)
+    for lens, features in idle.items():
+        if features:
+            names = ", ".join(name.partition(".")[2] for name in features)
+            console.print(f"Lens {lens} runs without {names}: constant or empty.", soft_wrap=True)
+
+
 def _shortened(description: str) -> str:
     """The traits alone: a table has no room for their figures."""
-    return re.sub(r"\s*\([^)]*\)", "", description).replace("These shoppers stand out by ", "").rstrip(".")
+    return re.sub(r"^These [^.]*? stand out by ", "", re.sub(r"\s*\([^)]*\)", "", description)).rstrip(".")
+
+
+def _main_trait(traits: str) -> str:
+    """The first of the traits of a description."""
+    return re.split(r", | and (?=an? |far |more |fewer )", traits)[0]

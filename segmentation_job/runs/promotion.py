@@ -329,9 +329,10 @@ def _keys_under(warehouse: Warehouse, schema: str, model: Model, as_of: date) ->
     schema: where the date's features are committed. What this transaction has promoted itself is not there yet for
     the cursor that reads it.
     """
-    if not has_columns(warehouse, schema, model.encoding.columns):
+    encoding = model.encoding
+    if not has_columns(warehouse, schema, encoding.columns):
         return pa.table({"customer_id": pa.array([], pa.string()), "segment_key": pa.array([], pa.string())})
-    ids, values = read_values(warehouse, schema, as_of, model.encoding.columns)
+    ids, values = read_values(warehouse, schema, as_of, encoding.columns, encoding.text_columns)
     keys = pa.array(keys_by_customer(model, values), pa.string())
     return pa.table({"customer_id": pa.array(ids, pa.string()), "segment_key": keys})
 

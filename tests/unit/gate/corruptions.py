@@ -466,9 +466,11 @@ _SEGMENTS = [
         "is_outlier is never null": (_one_label("is_outlier = null"),),
         "distance is never null": (_one_label("distance = null"),),
         "A customer has one label per as-of date and lens": (_copy("candidate.labels", ""),),
-        "Every customer in scope has a label in every lens": (
-            f"delete from candidate.labels where customer_id = '{SHOPPER}' and lens = 'overall'",
+        "Every customer in scope has a label in every lens that ran": (
+            "delete from candidate.labels where lens = 'overall'",
+            "delete from promoted.labels where lens = 'overall'",
         ),
+        "Every label is of a lens that ran": ("delete from candidate.runs where lens = 'purchase'",),
         "Every label is of a customer in scope": (
             _copy("candidate.labels", "'ghost' as customer_id"),
             _copy("candidate.purchase_features", "'ghost' as customer_id"),

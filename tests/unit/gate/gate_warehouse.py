@@ -143,6 +143,12 @@ def build_warehouse(path: Path, customer_count: int = 60) -> Path:
                 _write(connection, f"{schema}.{table}", columns, rows[table])
         _write(
             connection,
+            "candidate.runs",
+            "as_of_date date, lens varchar, customers bigint",
+            [(AS_OF, lens, sum(customer.first_seen < AS_OF for customer in customers)) for lens in LENSES],
+        )
+        _write(
+            connection,
             "intermediate.int_customer_first_seen",
             "customer_id varchar, first_seen_date date",
             [(customer.id, customer.first_seen) for customer in customers],
