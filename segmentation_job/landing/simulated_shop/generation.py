@@ -78,15 +78,13 @@ def shop_parts(options: ShopOptions) -> Iterator[dict[str, pa.Table]]:
         count = min(options.chunk_customers, options.customers - first)
         customers = draw_customers(calendar, chunk, first, count)
         tables = _clean_tables(calendar, customers, shelf, chunk)
-        planted = []
-        landing = {}
+        signup_dates = _signup_dates(calendar, customers)
+        planted, landing = [], {}
         for entity in ENTITIES:
             if entity not in tables:
                 continue
             rng = random_stream(options.seed, Subject.DIRT, chunk, ENTITIES.index(entity))
-            dirt, truth = plant(
-                entity, tables[entity], options.dirt_rate, rng, chunk, _signup_dates(calendar, customers)
-            )
+            dirt, truth = plant(entity, tables[entity], options.dirt_rate, rng, chunk, signup_dates)
             landing[f"{LANDING}/{entity}"] = pa.concat_tables([tables[entity], dirt])
             planted.append(truth)
         final, intervals = segment_rows(calendar, customers)

@@ -44,8 +44,9 @@ NEVER: Final = np.iinfo(np.int64).max // 4
 class Orders:
     """A chunk's orders by customer and time, and their lines by order.
 
-    ordered_at, shipped_at, cancelled_at, delivered_at: seconds, NEVER where it does not happen. is_late: shipped
-    much later than promised. Lines: order (index), product, units and cents; return_units and returned_at likewise.
+    customer, life: indices within the chunk. ordered_at, shipped_at, cancelled_at: seconds since 1970, NEVER where it
+    does not happen. is_late: shipped much later than promised. line_order: the order's index; product, units, and
+    cents by line, cost of one unit; return_units, returned_at: what of the line comes back. first_number: of the ids.
     """
 
     customer: np.ndarray
