@@ -5,10 +5,12 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,7 +21,10 @@ from segmentation_job.settings import DEFAULT_SOURCE, Settings
 from segmentation_job.steps import ExitCode
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from segmentation_job.landing.declaration import SourceDeclaration
+    from segmentation_job.landing.simulated_shop.options import ShopOptions
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,6 +48,7 @@ class Subject(StrEnum):
     """What a gate judges."""
 
     FEATURES = "features"
+    FORECASTS = "forecasts"
     LABELS = "labels"
 
 
@@ -51,6 +57,15 @@ def _as_of(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} is no date; write it as 2018-01-31.") from error
+
+
+def _segment_date(text: str | None) -> tuple[str, date] | None:
+    if text is None:
+        return None
+    name, equals, day = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"{text!r} names no date; write it as seasonal_gift_buyers=2025-03-01.")
+    return name, _as_of(day)
 
 
 AsOf = Annotated[
@@ -62,13 +77,58 @@ Force = Annotated[bool, typer.Option("--force", help="Compute the date even wher
 @app.command()
 def land() -> None:
     """Put the source's demonstration data where its own files would land; files that are there stay."""
-    from segmentation_job.landing.demonstration import land_demonstration
-
     settings = _settings()
-    written = land_demonstration(_declaration(settings), settings.source_dir, settings.landing_dir)
+    written = _land_demonstration(settings)
     print(
         f"Landed {len(written)} files in {settings.landing_dir}" if written else f"{settings.landing_dir} is complete"
     )
+
+
+@app.command()
+def simulate(
+    customers: Annotated[int | None, typer.Option(help="Customers; by default SEGMENTATION_SHOP_CUSTOMERS.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every draw; by default SEGMENTATION_SHOP_SEED.")] = None,
+    start: Annotated[
+        date | None, typer.Option(parser=_as_of, metavar="DATE", help="First day of orders.", show_default="2024-01-01")
+    ] = None,
+    days: Annotated[int | None, typer.Option(help="Days of orders.", show_default="731")] = None,
+    dirt_rate: Annotated[
+        float | None, typer.Option(help="Planted bad rows per clean row.", show_default="0.005")
+    ] = None,
+    late_rate: Annotated[
+        float | None, typer.Option(help="Share of rows that arrive days late.", show_default="0.005")
+    ] = None,
+    drift: Annotated[
+        float | None, typer.Option(help="Share of customers who slowly change segment.", show_default="0")
+    ] = None,
+    appears: Annotated[
+        str | None, typer.Option(metavar="NAME=DATE", help="A segment whose members sign up from then on.")
+    ] = None,
+    vanishes: Annotated[
+        str | None, typer.Option(metavar="NAME=DATE", help="A segment whose members do nothing from then on.")
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option(help="Folder for landing/ and truth/; by default that of the source simulated_shop.")
+    ] = None,
+) -> None:
+    """Make a simulated shop: its landing, and beside it the truth about its customers and its dirt."""
+    from segmentation_job.landing.demonstration import SIMULATED_SHOP
+    from segmentation_job.landing.simulated_shop.generation import write_shop
+
+    settings = _settings()
+    given: dict[str, Any] = {
+        "start": start,
+        "days": days,
+        "dirt_rate": dirt_rate,
+        "late_rate": late_rate,
+        "drift": drift,
+    }
+    given |= {"customers": customers, "seed": seed}
+    given |= {"appears": _segment_date(appears), "vanishes": _segment_date(vanishes)}
+    options = replace(_shop_options(settings), **{name: value for name, value in given.items() if value is not None})
+    folder = target or settings.data_dir / SIMULATED_SHOP
+    written = write_shop(options, folder, lambda done, total: print(f"{done:,} of {total:,} customers", flush=True))
+    print(f"{len(written)} files in {folder / 'landing'}, the truth in {folder / 'truth'}; as-of date {options.end}")
 
 
 @app.command()
@@ -82,7 +142,7 @@ def check(as_of: AsOf, force: Force = False) -> None:
     )
     from segmentation_job.publishing import point_link
     from segmentation_job.runs.state import is_current
-    from segmentation_job.runs.versions import read_lenses, read_logic_versions
+    from segmentation_job.runs.versions import choose_lenses, read_logic_versions
     from segmentation_job.warehouse import open_warehouse
 
     settings = _settings()
@@ -92,7 +152,7 @@ def check(as_of: AsOf, force: Force = False) -> None:
         landed = inspect_landing(declaration, as_of, settings.timezone)
         lag = settings.max_source_lag_days
         check_freshness(declaration, landed, as_of, declaration.max_source_lag_days if lag is None else lag)
-        lenses = read_lenses(settings)
+        lenses = choose_lenses(settings)
         for table in landed:
             newest = f", newest {table.newest_date}" if table.newest_date else ""
             print(f"{table.name}: {table.row_count:,} rows{newest}")
@@ -103,14 +163,19 @@ def check(as_of: AsOf, force: Force = False) -> None:
                 f"Known only as of today, without a history: {', '.join(declaration.not_point_in_time)}. "
                 "Past dates are computed with today's values."
             )
-        progress.details = {table.name: table.row_count for table in landed}
+        for lens in lenses.skipped:
+            print(f"{lens.reason[0].upper()}{lens.reason[1:]}.")
+        progress.details = {
+            **{table.name: table.row_count for table in landed},
+            "skipped_lenses": {lens.name: lens.reason for lens in lenses.skipped},
+        }
         fingerprint = landing_fingerprint(declaration)
         with open_warehouse(settings) as warehouse:
             versions = read_logic_versions(settings)
             if (
                 not force
                 and settings.current_link.exists()
-                and is_current(warehouse, as_of, lenses, versions, fingerprint, settings.sample_size)
+                and is_current(warehouse, as_of, list(lenses.running), versions, fingerprint, settings.sample_size)
             ):
                 progress.outcome = "skipped"
                 # Another source may have run last: this run is the last one now.
@@ -192,10 +257,12 @@ def _build_marts(settings: Settings) -> None:
     from segmentation_job.warehouse import open_warehouse
 
     versions = read_logic_versions(settings)
+    lenses = read_lenses(settings)
     with open_warehouse(settings) as warehouse:
-        record_versions(warehouse, read_lenses(settings), versions)
+        record_versions(warehouse, lenses, versions)
         record_marts_begun(warehouse, versions.marts)
-    run_dbt(dbt_command("marts", settings), dbt_environment(settings, versions))
+    lens_names = [lens.name for lens in lenses]
+    run_dbt(dbt_command("marts", settings), dbt_environment(settings, versions, lens_names=lens_names))
     with open_warehouse(settings) as warehouse:
         record_marts_ready(warehouse, versions.marts)
 
@@ -241,19 +308,41 @@ def gate(subject: Annotated[Subject, typer.Argument(help="What to judge.")], as_
 
 
 @app.command()
+def forecast(as_of: AsOf) -> None:
+    """Forecast what each customer will buy and what each category will sell; write the candidate forecasts."""
+    from segmentation_job.runs.forecasting import forecast_date
+    from segmentation_job.runs.state import require_plan
+    from segmentation_job.warehouse import open_warehouse
+
+    settings = _settings()
+    with _step(settings, as_of, "forecast") as progress, open_warehouse(settings) as warehouse:
+        outcomes = forecast_date(
+            warehouse,
+            require_plan(warehouse, as_of),
+            sample_size=settings.sample_size,
+            batch_size=settings.batch_size,
+        )
+        for outcome in outcomes:
+            fitted = "" if outcome.customers_fitted is None else f", fitted on {outcome.customers_fitted:,} customers"
+            print(f"{outcome.model}: {outcome.method}{fitted}" + (f" ({outcome.note})" if outcome.note else ""))
+        progress.details = {outcome.model: outcome.method for outcome in outcomes}
+
+
+@app.command()
 def segment(as_of: AsOf) -> None:
     """Fit or reuse the models, score every customer, write the candidate labels."""
     from segmentation_job.runs.segmentation import segment_date
     from segmentation_job.runs.state import require_plan
-    from segmentation_job.runs.versions import read_lenses, read_logic_versions
+    from segmentation_job.runs.versions import choose_lenses, read_logic_versions
     from segmentation_job.warehouse import open_warehouse
 
     settings = _settings()
     with _step(settings, as_of, "segment") as progress, open_warehouse(settings) as warehouse:
+        lenses = choose_lenses(settings)
         outcomes = segment_date(
             warehouse,
             require_plan(warehouse, as_of),
-            read_lenses(settings),
+            list(lenses.running),
             read_logic_versions(settings),
             sample_size=settings.sample_size,
             batch_size=settings.batch_size,
@@ -265,7 +354,20 @@ def segment(as_of: AsOf) -> None:
                 f" {outcome.model_version}"
             )
             print(f"  {outcome.reason}")
-        progress.details = {outcome.lens: {"k": outcome.k, "customers": outcome.customers} for outcome in outcomes}
+            if outcome.idle_features:
+                print(f"  without effect, being constant or empty: {', '.join(outcome.idle_features)}")
+        progress.details = {
+            **{
+                outcome.lens: {
+                    "k": outcome.k,
+                    "customers": outcome.customers,
+                    "idle_features": list(outcome.idle_features),
+                    "missing_shares": outcome.missing_shares,
+                }
+                for outcome in outcomes
+            },
+            "skipped_lenses": {lens.name: lens.reason for lens in lenses.skipped},
+        }
 
 
 @app.command()
@@ -327,6 +429,39 @@ def summary() -> None:
 
 
 @app.command()
+def evaluate(
+    as_of: Annotated[
+        date | None,
+        typer.Option(
+            "--as-of",
+            parser=_as_of,
+            metavar="DATE",
+            help="Whose forecasts; by default 90 days before the source's own.",
+        ),
+    ] = None,
+) -> None:
+    """Run a date of the past and show how good its forecasts were, now that the 90 days after it have come."""
+    from rich.console import Console
+
+    from segmentation_job.nightly import run_dag
+    from segmentation_job.runs.forecast_evaluation import evaluate_forecasts
+    from segmentation_job.runs.forecasting import HORIZON_DAYS
+    from segmentation_job.summary import print_forecast_evaluation
+    from segmentation_job.warehouse import open_warehouse
+
+    settings = _settings()
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    _land(settings, console)
+    if as_of is None:
+        as_of = _default_as_of(settings) - timedelta(days=HORIZON_DAYS)
+    run_dag(settings, as_of, force=False, console=console)
+    with open_warehouse(settings) as warehouse:
+        evaluation = evaluate_forecasts(warehouse, as_of)
+    console.print()
+    print_forecast_evaluation(evaluation, console)
+
+
+@app.command()
 def export(target: Annotated[Path, typer.Argument(help="File to write, ending in .csv or .parquet.")]) -> None:
     """Write the current segments as CSV or Parquet, for tools without a DuckDB driver."""
     from segmentation_job.publishing import export_segments
@@ -346,28 +481,28 @@ def run(
     """Land the demonstration data, run the DAG through Airflow for one date, show the segments."""
     from rich.console import Console
 
-    from segmentation_job.landing.demonstration import land_demonstration
-    from segmentation_job.landing.readiness import inspect_landing
     from segmentation_job.nightly import run_dag
     from segmentation_job.runs.calendar import refit_date_for
-    from segmentation_job.summary import print_summary, read_stale_dates, read_summary
+    from segmentation_job.runs.versions import choose_lenses
+    from segmentation_job.summary import print_absent, print_summary, read_idle_features, read_stale_dates, read_summary
 
     settings = _settings()
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    declaration = _declaration(settings)
-    written = land_demonstration(declaration, settings.source_dir, settings.landing_dir)
-    console.print(f"Landing   {settings.landing_dir}: {f'{len(written)} files written' if written else 'complete'}")
+    _land(settings, console)
     if as_of is None:
-        as_of = declaration.default_as_of
-    if as_of is None:
-        landed = inspect_landing(declaration, date(2099, 12, 31), settings.timezone)
-        as_of = max(table.newest_date for table in landed if table.newest_date) + timedelta(days=1)
+        as_of = _default_as_of(settings)
     run_dag(settings, as_of, force=force, console=console)
     console.print()
     segments = read_summary(settings.serving_link)
     another_date = refit_date_for(refit_date_for(as_of) - timedelta(days=45))
     run_another = f"make run{_source_argument(settings)} AS_OF={another_date}"
     print_summary(segments, console)
+    print_absent(
+        [lens.reason for lens in choose_lenses(settings).skipped],
+        _declaration(settings).absent_entities,
+        read_idle_features(settings.serving_link),
+        console,
+    )
     if segments[0].as_of != as_of.isoformat():
         console.print(f"The table shows the latest date; {as_of} is in customer_segments_daily and in the history.")
     for stale_date, reason in read_stale_dates(settings.serving_link):
@@ -433,6 +568,40 @@ def _declaration(settings: Settings) -> "SourceDeclaration":
 
     # The data folder has a default of the settings, which the environment does not know.
     return read_declaration(settings.source_dir, {**os.environ, "SEGMENTATION_DATA_DIR": str(settings.data_dir)})
+
+
+def _shop_options(settings: Settings) -> "ShopOptions":
+    from segmentation_job.landing.simulated_shop.options import ShopOptions
+
+    return ShopOptions(customers=settings.shop_customers, seed=settings.shop_seed)
+
+
+def _land_demonstration(settings: Settings) -> list[Path]:
+    from segmentation_job.landing.demonstration import land_demonstration
+
+    return land_demonstration(
+        _declaration(settings),
+        settings.source_dir,
+        settings.landing_dir,
+        _shop_options(settings),
+        partial(print, flush=True),
+    )
+
+
+def _land(settings: Settings, console: "Console") -> None:
+    written = _land_demonstration(settings)
+    console.print(f"Landing   {settings.landing_dir}: {f'{len(written)} files written' if written else 'complete'}")
+
+
+def _default_as_of(settings: Settings) -> date:
+    """The date that the source declares, or the day after its newest row."""
+    from segmentation_job.landing.readiness import inspect_landing
+
+    declaration = _declaration(settings)
+    if declaration.default_as_of is not None:
+        return declaration.default_as_of
+    landed = inspect_landing(declaration, date(2099, 12, 31), settings.timezone)
+    return max(table.newest_date for table in landed if table.newest_date) + timedelta(days=1)
 
 
 @contextmanager

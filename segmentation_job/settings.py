@@ -23,7 +23,8 @@ class Settings:
     all data lies. threads: of the warehouse engine. memory_limit: of the warehouse engine, as DuckDB writes it.
     timezone: business time zone (IANA name). sample_size: customers a model is fitted on. batch_size: customers
     scored at a time. kept_nights: published nights that stay on disk. max_source_lag_days: days that the newest
-    source row may lie before the as-of date; None leaves it to the source's declaration.
+    source row may lie before the as-of date; None leaves it to the source's declaration. shop_customers, shop_seed:
+    of the simulated shop, where that has to be made. lens_names: the lenses that run; None leaves it to their files.
     """
 
     source: str
@@ -38,6 +39,9 @@ class Settings:
     batch_size: int
     kept_nights: int
     max_source_lag_days: int | None
+    shop_customers: int
+    shop_seed: int
+    lens_names: tuple[str, ...] | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], project_dir: Path = PROJECT_DIR) -> "Settings":
@@ -71,6 +75,15 @@ class Settings:
         lag = environment.get("SEGMENTATION_MAX_SOURCE_LAG_DAYS") or ""
         if lag and not lag.isdigit():
             raise MisconfiguredError(f"SEGMENTATION_MAX_SOURCE_LAG_DAYS={lag!r} must be a number of days.")
+        lens_text = (environment.get("SEGMENTATION_LENSES") or "").strip()
+        lens_names = tuple(name.strip() for name in lens_text.split(",")) if lens_text else None
+        if lens_names and not all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in lens_names):
+            raise MisconfiguredError(
+                f"SEGMENTATION_LENSES={lens_text!r} must be names of lenses with commas between them, as in "
+                "overall,purchase; unset it to run all that are enabled."
+            )
+        if lens_names and len(set(lens_names)) < len(lens_names):
+            raise MisconfiguredError(f"SEGMENTATION_LENSES={lens_text!r} names a lens twice.")
         data_text = environment.get("SEGMENTATION_DATA_DIR") or ""
         if any(character in data_text for character in "'\"[]{}*?"):
             raise MisconfiguredError(
@@ -92,6 +105,9 @@ class Settings:
             batch_size=positive("SEGMENTATION_BATCH_SIZE", 250_000),
             kept_nights=positive("SEGMENTATION_KEPT_NIGHTS", 5),
             max_source_lag_days=int(lag) if lag else None,
+            shop_customers=positive("SEGMENTATION_SHOP_CUSTOMERS", 20_000),
+            shop_seed=positive("SEGMENTATION_SHOP_SEED", 1),
+            lens_names=lens_names,
         )
 
     @property

@@ -82,6 +82,18 @@ STEPS: Final[tuple[Step, ...]] = (
         purpose="Great Expectations on the candidate features; a failure stops the run here",
     ),
     Step(
+        name="forecast",
+        arguments=("forecast",),
+        title="Forecast the needs",
+        purpose="what each customer will buy in the next 90 days, what each category will sell in the next 3 months",
+    ),
+    Step(
+        name="gate_forecasts",
+        arguments=("gate", "forecasts"),
+        title="Gate the forecasts",
+        purpose="Great Expectations on the candidate forecasts; a failure stops the run here",
+    ),
+    Step(
         name="segment",
         arguments=("segment",),
         title="Segment the customers",

@@ -10,6 +10,12 @@
         {'name': 'orders', 'event_date': 'order_date', 'key': ['order_id', 'customer_id']},
         {'name': 'order_lines', 'event_date': 'order_date', 'key': ['order_id', 'line_id', 'product_id']},
         {'name': 'campaign_contacts', 'event_date': 'contact_date', 'key': ['customer_id', 'campaign_id', 'channel']},
+        {
+            'name': 'market_indicators', 'event_date': 'published_date',
+            'key': ['indicator_month', 'indicator', 'category', 'entity', 'published_at'],
+        },
+        {'name': 'payments', 'event_date': 'due_date', 'key': ['payment_id', 'order_id']},
+        {'name': 'credit', 'event_date': 'credit_date', 'key': ['customer_id', 'credit_date']},
         {'name': 'loyalty_events', 'event_date': 'event_date', 'key': ['event_id', 'customer_id']},
         {'name': 'web_events', 'event_date': 'event_date', 'key': ['event_id', 'session_id']},
         {'name': 'feedback', 'event_date': 'event_date', 'key': ['event_id', 'customer_id']},

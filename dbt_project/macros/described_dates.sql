@@ -35,6 +35,13 @@
 {% macro insight_tables() -%}
     {{ return([
         'segment_profiles',
+        'demographic_distribution',
+        'demographic_disparity',
+        'market_trends',
+        'competitor_position',
+        'financial_summary',
+        'credit_risk_bands',
+        'payment_habits',
         'loyalty_summary',
         'cohort_retention',
         'engagement_funnel',

@@ -30,6 +30,22 @@
 {%- endmacro %}
 
 
+{#- A double as text for a hash: to nine decimals, since engines write exponents differently; as it is beyond 1e29. -#}
+{% macro double_text(expression) -%}
+    coalesce(cast(try_cast({{ expression }} as decimal(38, 9)) as string), cast({{ expression }} as string))
+{%- endmacro %}
+
+{#- The first day of the month that a date lies in. -#}
+{% macro month_of(date_column) -%}
+    cast({{ dbt.date_trunc('month', date_column) }} as date)
+{%- endmacro %}
+
+{#- The first day of a month some months later; of one before, for a negative number. -#}
+{% macro months_later(month_count, month_column) -%}
+    cast({{ dbt.dateadd('month', month_count, month_column) }} as date)
+{%- endmacro %}
+
+
 {#- a / b as a double, null where b is zero: on no engine an error, an inf or an integer division. -#}
 {% macro ratio(numerator, denominator) -%}
     (cast({{ numerator }} as double) / nullif(cast({{ denominator }} as double), 0))

@@ -6,7 +6,9 @@ with lines as (
         sum(item_count) as item_count,
         sum(gross_amount) as gross_amount,
         sum(discount_amount) as discount_amount,
-        sum(net_amount) as net_amount
+        sum(net_amount) as net_amount,
+        coalesce(sum(item_count * unit_cost_amount), 0) as cost_amount,
+        coalesce(sum(case when unit_cost_amount is not null then net_amount end), 0) as costed_net_amount
     from {{ ref('stg_order_lines') }}
     group by order_date
 ),
@@ -19,7 +21,10 @@ customer_days as (
         sum(item_count) as item_count,
         sum(gross_amount) as gross_amount,
         sum(discount_amount) as discount_amount,
-        sum(net_amount) as net_amount
+        sum(net_amount) as net_amount,
+        coalesce(sum(cost_amount), 0) as cost_amount,
+        coalesce(sum(costed_net_amount), 0) as costed_net_amount,
+        count(*) filter (where (cost_amount is null) != (costed_net_amount is null)) as half_costed_count
     from {{ ref('int_customer_days') }}
     group by order_date
 )
@@ -40,3 +45,7 @@ where
     or lines.discount_amount != customer_days.discount_amount
     or lines.net_amount != customer_days.net_amount
     or customer_days.net_amount != customer_days.gross_amount - customer_days.discount_amount
+    or lines.cost_amount != customer_days.cost_amount
+    or lines.costed_net_amount != customer_days.costed_net_amount
+    or customer_days.costed_net_amount > customer_days.net_amount
+    or customer_days.half_costed_count > 0

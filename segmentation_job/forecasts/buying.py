@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
-from scipy.special import betaln, digamma, expit, gammaln, hyp2f1
+from scipy.special import betaincinv, betaln, digamma, expit, gammaln
 
 from segmentation_job.forecasts.errors import TooLittleHistoryError
 from segmentation_job.forecasts.quantising import quantised
@@ -33,13 +33,16 @@ MINIMUM_REPEATERS = 10
 # likelihood is flat: customers who never lapse, say, push b towards infinity and no forecast changes any more.
 LOG_BOUND = 9.0
 TYPICAL_AGE = 30.0
+# The slope of the mean log-likelihood in the logarithm of a parameter that counts as none.
+FLAT = 1e-5
 # ln r, ln alpha, ln a, ln b: occasional buyers who lapse, regular ones who lapse, regular ones who hardly do.
 BG_NBD_STARTS = ((-1.0, 1.5, 0.0, 1.0), (0.5, 1.0, -1.0, 1.0), (1.0, 0.0, -2.0, 3.0))
 # ln p, ln (q − 1), ln gamma, values in units of their mean.
 GAMMA_GAMMA_STARTS = ((1.0, 1.0, 0.0), (0.0, 0.0, 0.0), (3.0, 2.0, 1.0))
-# The closed form divides by a − 1. Nearer to 1 than this the mean of both sides stands in for it, which is off by
-# the square of the distance only.
-SINGULAR_DISTANCE = 1e-4
+# Purchases counted one by one within a horizon, and the share of the first one's probability that counts no more.
+MOST_TERMS = 5000
+SMALLEST_TERM = 1e-12
+LAPSE_NODES = 200
 
 Objective = Callable[[FloatArray], tuple[float, FloatArray]]
 
@@ -185,24 +188,22 @@ def expected_purchases(
     """Expected purchase days of each customer within the horizon; (n,), finite, not negative.
 
     frequency, recency, age: (n,), horizon: as the module says, in the unit that was fitted. Fader, Hardie & Lee
-    (2005), equation 10, after Euler's transformation of the hypergeometric function: the factors that overflow
-    for frequent buyers cancel. Raises ValueError on a negative or infinite horizon.
+    (2005), equation 10, as a sum of probabilities: its hypergeometric function overflows for frequent buyers, is
+    wrong in scipy for long horizons and divides by a − 1. Raises ValueError on a negative or infinite horizon.
     """
     x, t_x, T = _histories(frequency, recency, age)
     if not (np.isfinite(horizon) and horizon >= 0):
         raise ValueError(f"horizon must be finite and not negative, got {horizon}")
-    a = parameters.a
-    if abs(a - 1) < SINGULAR_DISTANCE:
-        sides = [
-            _purchases_while_active(parameters, 1 + distance, x, T, horizon)
-            for distance in (-SINGULAR_DISTANCE, SINGULAR_DISTANCE)
-        ]
-        purchases = (sides[0] + sides[1]) / 2
-    else:
-        purchases = _purchases_while_active(parameters, a, x, T, horizon)
-    # Nobody buys more than without lapsing. Says where rounding, or hyp2f1 at extreme parameters, gives out.
-    most = (parameters.r + x) / (parameters.alpha + T) * horizon
-    purchases = np.clip(np.where(np.isfinite(purchases), purchases, most), 0.0, most)
+    purchases = np.zeros(len(x))
+    shape, rest = parameters.r + x, -np.log1p(horizon / (parameters.alpha + T))
+    mean = shape * np.expm1(-rest)
+    # All but a ten millionth of a negative binomial lies below this: normal in its middle, exponential in its tail.
+    is_countable = mean + 5.7 * np.sqrt(mean * np.exp(-rest)) + 16 * np.exp(-rest) < MOST_TERMS
+    if horizon > 0:
+        purchases[is_countable] = _purchases_by_count(parameters, x[is_countable], rest[is_countable])
+        purchases[~is_countable] = _purchases_by_lapse(parameters, x[~is_countable], rest[~is_countable])
+    # Nobody buys more than without lapsing; rounding must not say otherwise.
+    purchases = np.clip(purchases, 0.0, mean)
     expected: FloatArray = purchases * probability_active(parameters, x, t_x, T)
     return expected
 
@@ -312,16 +313,44 @@ def _gamma_gamma_terms(p: float, q: float, gamma: float, x: FloatArray, m: Float
     return log_likelihood, gradient
 
 
-def _purchases_while_active(
-    parameters: BgNbdParameters, a: float, x: FloatArray, T: FloatArray, horizon: float
-) -> FloatArray:
-    r, alpha, b = parameters.r, parameters.alpha, parameters.b
-    z = horizon / (alpha + T + horizon)
-    # ln (1 − z), exact for small horizons too.
-    log_rest = -np.log1p(horizon / (alpha + T))
-    with np.errstate(over="ignore", invalid="ignore"):
-        ratio = np.exp((a - 1) * log_rest) * hyp2f1(a + b - 1 - r, a - 1, a + b + x - 1, z)
-    purchases: FloatArray = (a + b + x - 1) / (a - 1) * (1 - ratio)
+def _purchases_by_count(parameters: BgNbdParameters, x: FloatArray, log_rest: FloatArray) -> FloatArray:
+    """Expected purchases of customers who are active, by adding up the probabilities of the 1st, 2nd, 3rd, …
+
+    log_rest: (n,) ln((alpha + age) / (alpha + age + horizon)). The number of purchases without lapsing is negative
+    binomial; the customer makes the one after the j-th if there are more than j and none of j was the last.
+    """
+    shape = parameters.r + x
+    log_step = np.log(-np.expm1(log_rest))
+    stays, trials = parameters.b + x, parameters.a + parameters.b + x
+    purchases = np.zeros(len(x))
+    rows = np.arange(len(x))
+    log_probability = shape * log_rest
+    more = -np.expm1(log_probability)
+    enough = more * SMALLEST_TERM
+    not_lapsed = np.ones(len(x))
+    for count in range(MOST_TERMS):
+        purchases[rows] += more * not_lapsed
+        not_lapsed *= (stays + count) / (trials + count)
+        # In logarithms, for the probability of no purchase at all may be too small for a float.
+        log_probability += np.log((shape + count) / (count + 1)) + log_step
+        more = np.maximum(more - np.exp(log_probability), 0.0)
+        if count % 8 == 7:
+            going = more > enough
+            if not going.any():
+                break
+            rows, shape, log_step, stays, trials = (v[going] for v in (rows, shape, log_step, stays, trials))
+            log_probability, more, enough, not_lapsed = (v[going] for v in (log_probability, more, enough, not_lapsed))
+    return purchases
+
+
+def _purchases_by_lapse(parameters: BgNbdParameters, x: FloatArray, log_rest: FloatArray) -> FloatArray:
+    """The same to about three digits, by quadrature over the probability of lapsing: for thousands of purchases."""
+    nodes, weights = np.polynomial.legendre.leggauss(LAPSE_NODES)
+    growth = np.expm1(-log_rest)
+    purchases = np.zeros(len(x))
+    for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
+        lapse = np.maximum(betaincinv(parameters.a, parameters.b + x, node), 1e-300)
+        purchases += weight * -np.expm1(-(parameters.r + x) * np.log1p(lapse * growth)) / lapse
     return purchases
 
 
@@ -344,7 +373,9 @@ def _maximum(objective: Objective, starts: Sequence[Sequence[float]], customers:
     return _Optimum(
         log_parameters=best.x,
         log_likelihood=-float(best.fun) * customers,
-        converged=bool(best.success),
+        # At the last bits of the likelihood the line search gives up, which it reports as a failure: a descent that
+        # ends where nothing slopes has arrived all the same.
+        converged=bool(best.success or np.abs(best.jac).max() < FLAT),
         is_at_bound=bool((np.abs(best.x) >= LOG_BOUND - 1e-6).any()),
     )
 

@@ -2,12 +2,15 @@
 
 Two simple views of the same months are combined, both on the logarithm of sales per calendar day, so that growth
 and seasons are shares and February is not a slump:
-- year over year: the same month a year earlier, times the category's growth, which is pulled towards the growth
-  of all categories by as much as its own is uncertain. Follows any shape of season, repeats last year's noise.
+- year over year: the same month a year earlier, times the growth from year to year. That is the growth of all
+  categories together, which forgets older months as fast as would have forecast the known ones best, and the
+  category's own lead over it, pulled towards none by as much as it is uncertain. Follows any shape of season,
+  repeats last year's noise.
 - regression: a straight trend and up to two yearly waves (ordinary least squares, the number of waves by AICc).
   Averages noise out, misses a peak of a single month.
-Their weights come from how well each explains months that it was not fitted on, over all categories together. The
-interval is the year-over-year view's, whose width does not rest on a shape of season being right.
+Each weighs by how well it foresaw months that it was not fitted on, over all categories together, the regression
+less in a calendar month that it missed a year ago. The interval is as wide as the year-over-year view's past errors
+ask for, which do not rest on a shape of season being right.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ MINIMUM_SEASONAL_MONTHS = 15
 MINIMUM_YEARLY_PAIRS = 3
 RECENT_MONTHS = 3
 MOST_WAVES = 2
+# What the growth of all in one month counts, relative to that of a month later: the candidates.
+MEMORIES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.35, 0.2)
 # So many months' worth of belief that a category is as hard to foresee as the others.
 POOLED_DEGREES = 4.0
 SMALLEST_VARIANCE = 1e-10
@@ -252,46 +257,97 @@ def _has_seasons(daily: FloatArray) -> BoolArray:
 
 
 def _seasonal_bands(logs: FloatArray, horizon: int) -> _Bands:
-    yearly, yearly_variance = _year_over_year(logs, horizon)
-    fitted, fitted_variance = _regression(logs, horizon)
+    yearly, yearly_error = _year_over_year(logs, horizon)
+    fitted, fitted_error, missed_last_year = _regression(logs, horizon)
     # Over all categories: of one alone, some twenty months tell the better view by chance as often as not.
-    odds = 2 * float(np.mean(np.log(yearly_variance) - np.log(fitted_variance)))
-    weight = 1 / (1 + np.exp(-np.clip(odds, -30.0, 30.0)))
+    log_ratio = float(np.mean(np.log(yearly_error) - np.log(fitted_error)))
+    log_excess = np.log(np.maximum(missed_last_year**2 / fitted_error[:, None], 1.0))
+    weight = 1 / (1 + np.exp(-np.clip(2 * (log_ratio - log_excess), -30.0, 30.0)))
     # A month that was unknown a year earlier has the regression alone.
-    centre = np.where(np.isnan(yearly.centre), fitted, weight * fitted + (1 - weight) * yearly.centre)
-    return _Bands(centre, yearly.half_width)
+    centre = np.where(np.isnan(yearly), fitted, weight * fitted + (1 - weight) * yearly)
+    pairs = (~np.isnan(_yearly_changes(logs))).sum(axis=1)
+    variance, degrees = _pooled(yearly_error, pairs - 2.0)
+    half_width = student_t.ppf((1 + COVERAGE) / 2, degrees) * np.sqrt(variance)
+    return _Bands(centre, np.repeat(half_width[:, None], horizon, axis=1))
 
 
-def _year_over_year(logs: FloatArray, horizon: int) -> tuple[_Bands, FloatArray]:
-    """Bands, and the variance (c,) of a forecast's error."""
-    changes = logs[:, YEAR:] - logs[:, :-YEAR]
-    pairs = (~np.isnan(changes)).sum(axis=1)
-    growth = np.nanmean(changes, axis=1)
-    degrees = pairs - 1.0
-    variance, all_degrees = _pooled(np.nanvar(changes, axis=1, ddof=1), degrees)
-    uncertainty = variance / pairs
-    between = max(float(growth.var(ddof=1) - uncertainty.mean()), 0.0) if len(growth) > 1 else np.inf
-    trust = np.ones(len(growth)) if np.isinf(between) else between / (between + uncertainty)
-    growth = trust * growth + (1 - trust) * growth.mean()
-    error_variance = variance + uncertainty
-    half_width = student_t.ppf((1 + COVERAGE) / 2, all_degrees) * np.sqrt(error_variance)
-    centre = logs[:, logs.shape[1] - YEAR :][:, :horizon] + growth[:, None]
-    return _Bands(centre, np.repeat(half_width[:, None], horizon, axis=1)), error_variance
+def _yearly_changes(logs: FloatArray) -> FloatArray:
+    return logs[:, YEAR:] - logs[:, :-YEAR]
 
 
-def _regression(logs: FloatArray, horizon: int) -> tuple[FloatArray, FloatArray]:
-    """Centres (c, h), and the mean squared error (c,) on months left out one at a time."""
+def _year_over_year(logs: FloatArray, horizon: int) -> tuple[FloatArray, FloatArray]:
+    """Centres (c, h), NaN where the month was unknown a year earlier, and the mean squared past error (c,)."""
+    changes = _yearly_changes(logs)
+    spread = np.nanvar(changes, axis=1, ddof=1)
+    # So that no category counts more for being noisier.
+    scale = np.maximum(spread + np.median(spread), SMALLEST_VARIANCE)
+    best_loss, best_memory, best_squares = np.inf, MEMORIES[0], np.empty((len(logs), 0))
+    for memory in MEMORIES:
+        squares = _past_squares(changes, memory, horizon)
+        # Where no past forecast can be made, memory is complete.
+        loss = float(np.nanmean(squares / scale[:, None])) if np.isfinite(squares).any() else np.inf
+        if loss < best_loss - 1e-12 or memory == MEMORIES[0]:
+            best_loss, best_memory, best_squares = loss, memory, squares
+    tried = np.isfinite(best_squares).sum(axis=1)
+    errors = np.where(tried > 0, np.nansum(best_squares, axis=1) / np.maximum(tried, 1), 2 * spread)
+    centre = logs[:, logs.shape[1] - YEAR :][:, :horizon] + _growth(changes, best_memory)[:, None]
+    return centre, np.maximum(errors, SMALLEST_VARIANCE)
+
+
+def _past_squares(changes: FloatArray, memory: float, horizon: int) -> FloatArray:
+    """Squared errors of growth forecast from each past month for the months after it; (c, forecasts)."""
+    months = changes.shape[1]
+    squares = [
+        (changes[:, origin : origin + horizon] - _growth(changes[:, :origin], memory)[:, None]) ** 2
+        for origin in range(2, months)
+    ]
+    return np.concatenate(squares, axis=1) if squares else np.empty((len(changes), 0))
+
+
+def _growth(changes: FloatArray, memory: float) -> FloatArray:
+    """Each category's growth: that of all as of late, and its own lead over it, as far as it is certain; (c,).
+
+    changes: (c, m) · memory: what a change of all counts, relative to that of a month later. The growth of all
+    where a category has no change yet, NaN where none has.
+    """
+    known = ~np.isnan(changes)
+    is_dated = known.any(axis=0)
+    if not is_dated.any():
+        return np.full(len(changes), np.nan)
+    shared = np.nanmean(changes[:, is_dated], axis=0)
+    weights = memory ** (changes.shape[1] - 1.0 - np.flatnonzero(is_dated))
+    growth = np.full(len(changes), float((weights * shared).sum() / weights.sum()))
+    has_spread = known.sum(axis=1) > 1
+    if has_spread.sum() < 2:
+        return growth
+    # Shops grow and shrink as a whole; what a category gains on the others is steadier and is measured over all.
+    leads = changes[np.ix_(has_spread, is_dated)] - shared
+    lead, spread = np.nanmean(leads, axis=1), np.nanvar(leads, axis=1, ddof=1)
+    uncertainty = (spread + np.median(spread)) / 2 / known[has_spread].sum(axis=1)
+    between = max(float(lead.var(ddof=1) - uncertainty.mean()), 0.0)
+    growth[has_spread] += between / np.maximum(between + uncertainty, SMALLEST_VARIANCE) * lead
+    return growth
+
+
+def _regression(logs: FloatArray, horizon: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Centres (c, h), the mean squared error (c,) on months left out one at a time, and the error so made a year ago.
+
+    The last is (c, h), for the calendar months ahead, 0 where such a month was unknown.
+    """
     months = logs.shape[1]
-    centres = np.empty((len(logs), horizon))
+    centres, missed_last_year = np.empty((len(logs), horizon)), np.empty((len(logs), horizon))
     errors = np.empty(len(logs))
     for row, series in enumerate(logs):
         known = np.flatnonzero(~np.isnan(series))
         candidates = [(waves, sm.OLS(series[known], _design(known, waves)).fit()) for waves in range(MOST_WAVES + 1)]
         waves, best = min(candidates, key=lambda candidate: _aicc(candidate[1]))
         leverage = np.minimum(best.get_influence().hat_matrix_diag, 1 - 1e-6)
-        errors[row] = max(float(np.mean((best.resid / (1 - leverage)) ** 2)), SMALLEST_VARIANCE)
+        left_out = np.zeros(months)
+        left_out[known] = best.resid / (1 - leverage)
+        errors[row] = max(float(np.mean(left_out[known] ** 2)), SMALLEST_VARIANCE)
+        missed_last_year[row] = left_out[months - YEAR :][:horizon]
         centres[row] = best.predict(_design(np.arange(months, months + horizon), waves))
-    return centres, errors
+    return centres, errors, missed_last_year
 
 
 def _design(months: IntArray, waves: int) -> FloatArray:

@@ -2,10 +2,14 @@
 
 | view | rows |
 |---|---|
-| `<family>_features`, `labels` | candidate rows of the batch date, and rows that carry no date at all |
-| `previous_<family>_features`, `previous_labels` | the latest earlier promoted date that holds rows |
+| `<family>_features`, `customer_forecasts`, | candidate rows of the batch date, and rows that carry |
+| `category_demand_forecast`, `labels` | no date at all |
+| `previous_` and one of these names | the latest earlier promoted date that holds rows |
+| `previous_labels` | the same, of each lens: of one that is new, no rows |
+| `lens_runs` | lens, customers: the lenses that the candidate was labelled by, and how many customers each |
 | `customers_in_scope` | customer_id, first_seen_date of customers first seen before the batch date |
 | `customer_days` | intermediate.int_customer_days before the batch date |
+| `due_payments` | staging.stg_payments due before the batch date |
 | `gate_run` | one row: as_of_date, history_days (batch date − first order date) |
 
 `distribution_shift('<table>', '<column>')` returns the population stability index between the two.
@@ -20,9 +24,14 @@ SUITE_TABLES = {
     "financial_features": "financial_features",
     "purchase_features": "purchase_features",
     "engagement_features": "engagement_features",
+    "customer_forecasts": "customer_forecasts",
+    "category_demand_forecast": "category_demand_forecast",
     "customer_segments": "labels",
 }
 """Suite name to the table in schema candidate that it judges (its view has the table's name)."""
+
+KEY_COLUMNS = dict.fromkeys(SUITE_TABLES, "customer_id") | {"category_demand_forecast": "category"}
+"""Suite name to the column by which a person finds an offending row."""
 
 # Bins are the previous quintiles, null and anything below the previous least value apart, smoothed by half a
 # customer. `noise` is the index that chance alone leads one to expect, (bins − 1)(1/n + 1/m), so that a
@@ -110,10 +119,21 @@ def create_batch_views(connection: Any, batch_date: date) -> BatchViews:
     day = f"date '{batch_date.isoformat()}'"
     tables = frozenset(table for table in SUITE_TABLES.values() if ("candidate", table) in existing)
     previous_dates: dict[str, date] = {}
+    if ("candidate", "runs") in existing:
+        _create_view(connection, "lens_runs", f"candidate.runs where as_of_date = {day}")
     for table in sorted(tables):
         _create_view(connection, table, f"candidate.{table} where as_of_date = {day} or as_of_date is null")
         previous = _previous_date(connection, table, batch_date, existing)
-        if previous is None:
+        if previous is not None and table == "labels":
+            previous_dates[table] = previous
+            # A lens may have been off at a date that another was labelled at.
+            _create_view(
+                connection,
+                "previous_labels",
+                f"promoted.labels where (lens, as_of_date) in (select (lens, max(as_of_date)) from promoted.labels"
+                f" where as_of_date < {day} group by lens)",
+            )
+        elif previous is None:
             _create_view(connection, f"previous_{table}", f"candidate.{table} where false")
         else:
             previous_dates[table] = previous
@@ -124,6 +144,8 @@ def create_batch_views(connection: Any, batch_date: date) -> BatchViews:
             "customers_in_scope",
             f"intermediate.int_customer_first_seen where first_seen_date < {day}",
         )
+    if ("staging", "stg_payments") in existing:
+        _create_view(connection, "due_payments", f"staging.stg_payments where due_date < {day}")
     first_order_date = None
     if ("intermediate", "int_customer_days") in existing:
         _create_view(connection, "customer_days", f"intermediate.int_customer_days where order_date < {day}")

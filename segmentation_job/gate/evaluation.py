@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segmentation_job.errors import WarehouseLockedError
-from segmentation_job.gate.batch_views import BatchViews, create_batch_views
+from segmentation_job.gate.batch_views import KEY_COLUMNS, BatchViews, create_batch_views
 from segmentation_job.gate.outcomes import ExpectationOutcome, OutcomeName, Subject
 from segmentation_job.gate.suites import Suite, SuiteExpectation, load_suites
 
@@ -125,7 +125,7 @@ class _Session:
                 result_format={
                     "result_format": "BASIC",
                     "partial_unexpected_count": _SHOWN_KEYS,
-                    "unexpected_index_column_names": ["customer_id"],
+                    "unexpected_index_column_names": [KEY_COLUMNS[suite.name]],
                     "return_unexpected_index_query": True,
                 },
             )
@@ -187,7 +187,7 @@ def _evaluate_suite(
             outcomes.append(outcome(expectation, "passed", _seen(result), _unexpected_count(result)))
         else:
             name: OutcomeName = "failed" if expectation.severity == "critical" else "warned"
-            keys, observed = _offenders(session, expectation, suite.table, result)
+            keys, observed = _offenders(session, expectation, suite, result)
             outcomes.append(outcome(expectation, name, observed, _unexpected_count(result), keys))
     return outcomes
 
@@ -255,22 +255,23 @@ def _seen(result: Any) -> str | None:
 
 
 def _offenders(
-    session: _Session, expectation: SuiteExpectation, table: str, result: Any
+    session: _Session, expectation: SuiteExpectation, suite: Suite, result: Any
 ) -> tuple[list[str] | None, str | None]:
-    """The first customer ids that break an expectation and one offending row in words."""
+    """The first keys that break an expectation and one offending row in words."""
     query = result.result.get("unexpected_index_query")
     if "unexpected_rows_query" in expectation.kwargs:
-        query = expectation.kwargs["unexpected_rows_query"].replace("{batch}", table)
+        query = expectation.kwargs["unexpected_rows_query"].replace("{batch}", suite.table)
     if query is None:
         return None, _seen(result)
     query = query.rstrip("; \n")
     columns = session.rows(f"select * from ({query}) as offending limit 1")
     if not columns:
         return None, None
-    if "customer_id" not in columns[0]:
+    key = KEY_COLUMNS[suite.name]
+    if key not in columns[0]:
         return None, _in_words(columns[0])
-    rows = session.rows(f"select * from ({query}) as offending order by customer_id nulls last limit {_SHOWN_KEYS}")
-    keys = [str(row["customer_id"]) for row in rows if row["customer_id"] is not None]
+    rows = session.rows(f"select * from ({query}) as offending order by {key} nulls last limit {_SHOWN_KEYS}")
+    keys = [str(row[key]) for row in rows if row[key] is not None]
     return keys or None, _in_words(rows[0])
 
 

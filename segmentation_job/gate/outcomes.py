@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-Subject = Literal["features", "labels"]
+Subject = Literal["features", "forecasts", "labels"]
 Severity = Literal["critical", "warning"]
 OutcomeName = Literal["passed", "failed", "warned", "error", "not_applicable"]
 
@@ -95,7 +95,8 @@ def _failure_line(outcome: ExpectationOutcome) -> str:
     if outcome.unexpected_count is not None:
         parts.append(f"{outcome.unexpected_count} row{'s' if outcome.unexpected_count != 1 else ''}")
     if outcome.first_keys:
-        parts.append("first customers: " + ", ".join(str(key) for key in json.loads(outcome.first_keys)))
+        found = "categories" if outcome.suite == "category_demand_forecast" else "customers"
+        parts.append(f"first {found}: " + ", ".join(str(key) for key in json.loads(outcome.first_keys)))
     if outcome.observed:
         parts.append(f"seen: {outcome.observed}")
     return " · ".join(parts)

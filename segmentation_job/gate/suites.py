@@ -17,13 +17,14 @@ SUITES_BY_SUBJECT: dict[Subject, tuple[str, ...]] = {
         "purchase_features",
         "engagement_features",
     ),
+    "forecasts": ("customer_forecasts", "category_demand_forecast"),
     "labels": ("customer_segments",),
 }
 
 _SUITE_KEYS = {"name", "meta", "expectations"}
 _EXPECTATION_KEYS = {"type", "kwargs", "severity", "description", "meta"}
 _META_KEYS = {"column", "minimum_history_days"}
-_PREVIOUS = re.compile(r"\bprevious_(?:\w+_features|labels)\b|\bdistribution_shift\s*\(", re.IGNORECASE)
+_PREVIOUS = re.compile(r"\bprevious_(?:\w+_features|\w+_forecasts?|labels)\b|\bdistribution_shift\s*\(", re.IGNORECASE)
 
 
 class SuiteError(MisconfiguredError):

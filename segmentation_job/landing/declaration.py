@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import jinja2
+import jinja2.nodes
 import yaml
 
 from segmentation_job.errors import MisconfiguredError
 
 ABSENT_ENTITY = "{{ absent_entity() }}"
+# A column that is mapped to nothing is not mapped.
+NULL_EXPRESSION = re.compile(r"\s*(null|cast\(\s*null\s+as\s+[\w() ,]+\))\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,9 @@ class SourceDeclaration:
 
     default_as_of: the date that `make run` takes when none is given; None means the day after the newest row.
     max_source_lag_days: how far the newest row may lie before the as-of date. not_point_in_time: entities whose
-    past is not kept. absent_entities: entities of the contract that the source does not have.
+    past is not kept. absent_entities: entities of the contract that the source does not have. mapped_columns: by
+    entity, the columns of the contract that the source fills; none of an absent one, None where its mapping does not
+    name them in one place, and so may fill any.
     """
 
     name: str
@@ -52,6 +58,15 @@ class SourceDeclaration:
     max_source_lag_days: int
     not_point_in_time: tuple[str, ...]
     absent_entities: tuple[str, ...]
+    mapped_columns: Mapping[str, tuple[str, ...] | None]
+
+    def has(self, name: str) -> bool:
+        """Say whether the source has an entity of the contract, or fills its column ("entity.column")."""
+        entity, _, column = name.partition(".")
+        if entity not in self.mapped_columns or entity in self.absent_entities:
+            return False
+        mapped = self.mapped_columns[entity]
+        return not column or mapped is None or column in mapped
 
 
 def read_declaration(source_dir: Path, environment: Mapping[str, str] = os.environ) -> SourceDeclaration:
@@ -88,7 +103,9 @@ def read_declaration(source_dir: Path, environment: Mapping[str, str] = os.envir
         )
     if not any(table.event_column for table in tables):
         raise MisconfiguredError(f"{path}: no table has config.loaded_at_field, so nothing says how fresh the data is.")
-    entities = sorted(source_dir.glob("input_*.sql"))
+    mappings = {
+        entity.stem.removeprefix("input_"): entity.read_text() for entity in sorted(source_dir.glob("input_*.sql"))
+    }
     default_as_of = meta.get("default_as_of")
     if default_as_of is not None and not isinstance(default_as_of, date):
         raise MisconfiguredError(f"{path}: meta.default_as_of {default_as_of!r} must be a date like 2018-01-01.")
@@ -98,10 +115,58 @@ def read_declaration(source_dir: Path, environment: Mapping[str, str] = os.envir
         default_as_of=default_as_of,
         max_source_lag_days=int(meta.get("max_source_lag_days", 1)),
         not_point_in_time=tuple(meta.get("not_point_in_time", ())),
-        absent_entities=tuple(
-            entity.stem.removeprefix("input_") for entity in entities if ABSENT_ENTITY in entity.read_text()
-        ),
+        absent_entities=tuple(entity for entity, text in mappings.items() if ABSENT_ENTITY in text),
+        mapped_columns={
+            entity: () if ABSENT_ENTITY in text else mapped_columns(text) for entity, text in mappings.items()
+        },
     )
+
+
+def read_contract(input_dir: Path) -> dict[str, tuple[str, ...]]:
+    """Return the columns of every entity of the input contract, from the YAML of its models."""
+    entities: dict[str, tuple[str, ...]] = {}
+    for path in sorted(input_dir.glob("*.yml")):
+        for model in (yaml.safe_load(path.read_text()) or {}).get("models", []):
+            if model["name"].startswith("input_"):
+                columns = tuple(column["name"] for column in model["columns"])
+                entities[model["name"].removeprefix("input_")] = columns
+    return entities
+
+
+def mapped_columns(mapping: str) -> tuple[str, ...] | None:
+    """Return the columns that a mapping model gives to `map_to_contract`; None where they are not spelled out there.
+
+    mapping: the model's text. The columns stand in the call, or in a variable that is set once.
+    """
+    try:
+        template = jinja2.Environment(extensions=["jinja2.ext.do"]).parse(mapping)
+    except jinja2.TemplateSyntaxError:
+        return None
+    variables = {
+        assignment.target.name: assignment.node
+        for assignment in template.find_all(jinja2.nodes.Assign)
+        if isinstance(assignment.target, jinja2.nodes.Name)
+    }
+    found: list[str] = []
+    calls = [
+        call
+        for call in template.find_all(jinja2.nodes.Call)
+        if isinstance(call.node, jinja2.nodes.Name) and call.node.name == "map_to_contract"
+    ]
+    for call in calls:
+        named = {argument.key: argument.value for argument in call.kwargs}
+        columns: jinja2.nodes.Node | None = call.args[1] if len(call.args) > 1 else named.get("columns")
+        if isinstance(columns, jinja2.nodes.Name):
+            columns = variables.get(columns.name)
+        if not isinstance(columns, jinja2.nodes.Dict):
+            return None
+        for pair in columns.items:
+            if not isinstance(pair.key, jinja2.nodes.Const):
+                return None
+            is_null = isinstance(pair.value, jinja2.nodes.Const) and NULL_EXPRESSION.fullmatch(str(pair.value.value))
+            if not is_null and pair.key.value not in found:
+                found.append(str(pair.key.value))
+    return tuple(found) if calls else None
 
 
 def _without_jinja(text: str, environment: Mapping[str, str]) -> str:

@@ -48,8 +48,13 @@ def dbt_places(settings: Settings) -> list[str]:
     ]
 
 
-def dbt_environment(settings: Settings, versions: LogicVersions, as_of_dates: Sequence[date] = ()) -> dict[str, str]:
-    """Return the environment that dbt reads its settings from."""
+def dbt_environment(
+    settings: Settings, versions: LogicVersions, as_of_dates: Sequence[date] = (), *, lens_names: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return the environment that dbt reads its settings from.
+
+    as_of_dates: that features are computed for. lens_names: whose segments the marts set beside the features.
+    """
     environment = {
         **os.environ,
         "SOURCE": settings.source,
@@ -63,6 +68,8 @@ def dbt_environment(settings: Settings, versions: LogicVersions, as_of_dates: Se
         "SEGMENTATION_MARTS_VERSION": versions.marts,
         "DO_NOT_TRACK": "1",
     }
+    if lens_names:
+        environment["SEGMENTATION_LENS_NAMES"] = ",".join(lens_names)
     if as_of_dates:
         environment["SEGMENTATION_AS_OF_DATES"] = ",".join(day.isoformat() for day in as_of_dates)
     return environment

@@ -1,13 +1,13 @@
-"""Promoted and candidate features as a matrix, and as a hash of their content."""
+"""Promoted and candidate features as the algorithms take them, and as a hash of their content."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from segmentation_job.segments.encoding import FloatArray
+from segmentation_job.segments.encoding import FeatureValues
 from segmentation_job.warehouse.interface import Warehouse
 from segmentation_job.warehouse.tables import FEATURE_TABLES
 
@@ -20,38 +20,74 @@ def features_hash(warehouse: Warehouse, schema: str, as_of: date) -> str:
 
 
 def read_batches(
-    warehouse: Warehouse, schema: str, as_of: date, columns: Sequence[str], batch_size: int
-) -> Iterator[tuple[pa.Array, FloatArray]]:
+    warehouse: Warehouse,
+    schema: str,
+    as_of: date,
+    columns: Sequence[str],
+    text_columns: Collection[str],
+    batch_size: int,
+) -> Iterator[tuple[pa.Array, FeatureValues]]:
     """Yield ids, sorted, and features (n, d) of a date's customers, NaN where null.
 
-    columns: "table.column", in the order of the matrix. batch_size: customers at a time.
+    columns: "table.column", in the order of the matrix. text_columns: those of them that are read as texts.
+    batch_size: customers at a time.
     """
-    by_table: dict[str, list[str]] = {}
-    for name in columns:
-        table, _, column = name.partition(".")
-        by_table.setdefault(table, []).append(column)
-    for batch in warehouse.batches(warehouse.feature_sql(schema, by_table), (as_of,), batch_size):
-        # The query groups the columns by table.
-        arrays = [batch.column(batch.schema.get_field_index(name)) for name in columns]
-        matrix = [array.to_numpy(zero_copy_only=False).astype(np.float64) for array in arrays]
-        yield batch.column(0), np.column_stack(matrix)
+    for batch in _batches(warehouse, schema, as_of, columns, text_columns, batch_size):
+        yield batch.column(0), _values(pa.Table.from_batches([batch]), columns, text_columns)
 
 
 def read_values(
-    warehouse: Warehouse, schema: str, as_of: date, columns: Sequence[str], customers: list[str] | None = None
-) -> tuple[list[str], FloatArray]:
+    warehouse: Warehouse,
+    schema: str,
+    as_of: date,
+    columns: Sequence[str],
+    text_columns: Collection[str],
+    customers: list[str] | None = None,
+) -> tuple[list[str], FeatureValues]:
     """Return the ids, sorted, and features (n, d) of a date's customers, or of those given."""
-    ids: list[str] = []
-    parts: list[FloatArray] = []
     wanted = None if customers is None else pa.array(customers, pa.string())
-    for found, values in read_batches(warehouse, schema, as_of, columns, READ_AT_A_TIME):
-        chosen = None if wanted is None else pa.compute.is_in(found, wanted)
-        ids.extend((found if chosen is None else found.filter(chosen)).to_pylist())
-        parts.append(values if chosen is None else values[chosen.to_numpy(zero_copy_only=False)])
-    return ids, np.concatenate(parts) if parts else np.empty((0, len(columns)))
+    parts = [
+        batch if wanted is None else batch.filter(pa.compute.is_in(batch.column(0), wanted))
+        for batch in _batches(warehouse, schema, as_of, columns, text_columns, READ_AT_A_TIME)
+    ]
+    if not parts:
+        return [], FeatureValues(
+            np.empty((0, len(columns))), {index: () for index, name in enumerate(columns) if name in text_columns}
+        )
+    table = pa.Table.from_batches(parts)
+    return table.column(0).to_pylist(), _values(table, columns, text_columns)
 
 
 def has_columns(warehouse: Warehouse, schema: str, columns: Sequence[str]) -> bool:
     """Say whether every "table.column" still exists."""
     existing = {f"{table}.{column}" for table in FEATURE_TABLES for column in warehouse.columns(f"{schema}.{table}")}
     return existing.issuperset(columns)
+
+
+def _batches(
+    warehouse: Warehouse,
+    schema: str,
+    as_of: date,
+    columns: Sequence[str],
+    text_columns: Collection[str],
+    batch_size: int,
+) -> Iterator[pa.RecordBatch]:
+    by_table: dict[str, list[str]] = {}
+    for name in columns:
+        table, _, column = name.partition(".")
+        by_table.setdefault(table, []).append(column)
+    return warehouse.batches(warehouse.feature_sql(schema, by_table, text_columns), (as_of,), batch_size)
+
+
+def _values(table: pa.Table, columns: Sequence[str], text_columns: Collection[str]) -> FeatureValues:
+    """The columns side by side in the given order; the query groups them by table."""
+    numbers = np.empty((table.num_rows, len(columns)), dtype=np.float64)
+    texts: dict[int, tuple[str, ...]] = {}
+    for index, name in enumerate(columns):
+        column = table.column(name)
+        if name in text_columns:
+            coded = column.combine_chunks().dictionary_encode()
+            texts[index] = tuple(coded.dictionary.to_pylist())
+            column = coded.indices.cast(pa.float64())
+        numbers[:, index] = column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy()
+    return FeatureValues(numbers, texts)

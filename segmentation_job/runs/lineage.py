@@ -13,9 +13,9 @@ from segmentation_job.runs.state import fitting_hash, promoted_dates, read_linea
 from segmentation_job.segments.algorithms import IntArray
 from segmentation_job.segments.assignment import assign
 from segmentation_job.segments.choice import CandidateFigures, choose_model
-from segmentation_job.segments.encoding import FloatArray, encode, fit_encoding
+from segmentation_job.segments.encoding import FeatureValues, FloatArray, encode, fit_encoding
 from segmentation_job.segments.explanation import name_segments, recommended_action, shallow_rule
-from segmentation_job.segments.fitting import fit_model
+from segmentation_job.segments.fitting import fit_model, require_live_features
 from segmentation_job.segments.identity import NEW, carry_identities, match_clusters
 from segmentation_job.segments.lenses import Lens
 from segmentation_job.segments.model import Model
@@ -81,10 +81,11 @@ def bring_lineage_up_to_date(warehouse: Warehouse, plan: RunPlan, lens: Lens, sa
             seen_by_replaced = None
             if replaced is not None and has_columns(warehouse, schema, replaced.encoding.columns):
                 # By its own columns: the lens may have others by now.
-                _, own_values = read_values(warehouse, schema, refit_date, replaced.encoding.columns, sampled)
+                own = replaced.encoding
+                _, own_values = read_values(warehouse, schema, refit_date, own.columns, own.text_columns, sampled)
                 seen_by_replaced = keys_by_customer(replaced, own_values)
             columns = [feature.name for feature in lens.features]
-            ids, values = read_values(warehouse, schema, refit_date, columns, sampled)
+            ids, values = read_values(warehouse, schema, refit_date, columns, lens.text_columns(), sampled)
             new = _fit(ids, values, lens, refit_date, fitted_from, parent, taken)
             equivalents = _equivalents(new, replaced, seen_by_replaced)
             _write_fitted(warehouse, plan.as_of, new, equivalents)
@@ -104,7 +105,7 @@ def read_model(warehouse: Warehouse, model_version: str) -> Model:
 
 def _fit(
     ids: list[str],
-    values: FloatArray,
+    values: FeatureValues,
     lens: Lens,
     refit_date: date,
     fitted_from: str,
@@ -112,21 +113,23 @@ def _fit(
     taken: Mapping[str, str],
 ) -> FittedModel:
     """Choose and fit a model, let it keep the predecessor's segments, and name those that are new."""
-    X = encode(values, fit_encoding(values, lens))
+    encoding = fit_encoding(values, lens)
+    require_live_features(encoding, lens, refit_date)
+    X = encode(values, encoding)
     choice = choose_model(X, lens, lens.seed)
     model = fit_model(values, lens, choice.algorithm, choice.k, refit_date, parent.version if parent else None)
     clusters = assign(model, values).cluster
     if parent is not None:
         model = carry_identities(model, clusters, keys_by_customer(parent, values))
-    segments = _new_segments(model, lens, X, values, clusters, taken)
+    segments = _new_segments(model, lens, values, clusters, taken)
     return FittedModel(model, fitted_from, tuple(ids), clusters, X, choice.candidates, segments)
 
 
 def _new_segments(
-    model: Model, lens: Lens, X: FloatArray, values: FloatArray, clusters: IntArray, taken: Mapping[str, str]
+    model: Model, lens: Lens, values: FeatureValues, clusters: IntArray, taken: Mapping[str, str]
 ) -> tuple[dict[str, object], ...]:
     """What the registry keeps of each segment that is born in a model."""
-    texts = name_segments(X, clusters, lens, taken, model.segment_keys, values)
+    texts = name_segments(values, model.encoding, clusters, lens, taken, model.segment_keys)
     segments: list[dict[str, object]] = []
     for cluster, (key, relation, text) in enumerate(zip(model.segment_keys, model.relations, texts, strict=True)):
         if relation != NEW:
@@ -168,7 +171,7 @@ def _equivalents(
     )
 
 
-def keys_by_customer(model: Model, values: FloatArray) -> np.ndarray:
+def keys_by_customer(model: Model, values: FeatureValues) -> np.ndarray:
     """Return the segment key (n,) that a model gives each customer. values: (n, d) by the model's own columns."""
     return np.array(model.segment_keys, dtype=object)[assign(model, values).cluster]
 

@@ -14,9 +14,9 @@ from segmentation_job.runs.lineage import MODEL_TABLES, keys_by_customer, read_m
 from segmentation_job.segments.lenses import Lens
 from segmentation_job.segments.model import Model
 from segmentation_job.warehouse.interface import Warehouse
-from segmentation_job.warehouse.tables import FEATURE_TABLES
+from segmentation_job.warehouse.tables import FEATURE_TABLES, FORECAST_INPUTS, FORECAST_TABLES
 
-GATED_SUBJECTS = ("features", "labels")
+GATED_SUBJECTS = ("features", "forecasts", "labels")
 
 # Every registered key with the id that it resolves to.
 RESOLVED_SEGMENTS = """(
@@ -40,12 +40,14 @@ class Promotion:
 def candidate_hash(warehouse: Warehouse, plan: RunPlan, subject: str) -> str:
     """Return a hash of the candidate that a gate judges.
 
-    The features of every planned date; or the labels with the figures of their run, which name the model and the
-    features they were made of.
+    The features of every planned date; the forecasts with their models, which name the features they were made
+    beside; or the labels with the figures of their run, which name the model and the features they were made of.
     """
     if subject == "features":
         return ";".join(f"{day}={features_hash(warehouse, 'candidate', day)}" for day in plan.dates_to_compute)
     key = {"as_of_date": plan.as_of}
+    if subject == "forecasts":
+        return ";".join(warehouse.content_hash(f"candidate.{table}", key) for table in FORECAST_TABLES)
     return f"{warehouse.content_hash('candidate.labels', key)};{warehouse.content_hash('candidate.runs', key)}"
 
 
@@ -63,10 +65,14 @@ def promote_date(warehouse: Warehouse, plan: RunPlan, lenses: list[Lens]) -> Pro
     """Promote the candidate of a date; raise GateFailedError where its gates have not passed just this candidate."""
     for subject in GATED_SUBJECTS:
         _require_verdict(warehouse, plan, subject)
+    _require_forecasts_of_these_features(warehouse, plan)
     _require_labels_of_these_features(warehouse, plan, lenses)
     with warehouse.transaction():
         for day in plan.dates_to_compute:
             _promote_features(warehouse, day, has_labels=day == plan.as_of)
+        # The months that the forecast of demand saw are kept with it: they are few, and judge it later.
+        for table in (*FORECAST_TABLES, "category_month_demand"):
+            warehouse.move_rows(f"candidate.{table}", f"promoted.{table}", {"as_of_date": plan.as_of})
         _promote_models(warehouse, plan)
         _register_segments(warehouse, plan.as_of)
         for lens in lenses:
@@ -103,6 +109,17 @@ def _require_verdict(warehouse: Warehouse, plan: RunPlan, subject: str) -> None:
         raise GateFailedError(
             f"The {subject} of {plan.as_of} changed after their gate: run "
             f"`segmentation gate {subject} --as-of {plan.as_of}` again."
+        )
+
+
+def _require_forecasts_of_these_features(warehouse: Warehouse, plan: RunPlan) -> None:
+    made_beside = warehouse.rows(
+        "select distinct features_hash from candidate.forecast_models where as_of_date = ?", (plan.as_of,)
+    )
+    if made_beside != [(features_hash(warehouse, "candidate", plan.as_of),)]:
+        raise GateFailedError(
+            f"The candidate of {plan.as_of} has no forecasts made beside its features: run "
+            f"`segmentation forecast --as-of {plan.as_of}` and its gate again."
         )
 
 
@@ -312,9 +329,10 @@ def _keys_under(warehouse: Warehouse, schema: str, model: Model, as_of: date) ->
     schema: where the date's features are committed. What this transaction has promoted itself is not there yet for
     the cursor that reads it.
     """
-    if not has_columns(warehouse, schema, model.encoding.columns):
+    encoding = model.encoding
+    if not has_columns(warehouse, schema, encoding.columns):
         return pa.table({"customer_id": pa.array([], pa.string()), "segment_key": pa.array([], pa.string())})
-    ids, values = read_values(warehouse, schema, as_of, model.encoding.columns)
+    ids, values = read_values(warehouse, schema, as_of, encoding.columns, encoding.text_columns)
     keys = pa.array(keys_by_customer(model, values), pa.string())
     return pa.table({"customer_id": pa.array(ids, pa.string()), "segment_key": keys})
 
@@ -329,7 +347,9 @@ def _clear_run(warehouse: Warehouse, plan: RunPlan) -> None:
     warehouse.rows("delete from pipeline.plans where run_date = ?", (plan.as_of,))
     for table in (*FEATURE_TABLES, "feature_inputs"):
         warehouse.rows(f"delete from candidate.{table} where as_of_date not in (select as_of_date from pipeline.plans)")
-    for table in ("labels", "runs", "run_inputs"):
+    for table in FORECAST_INPUTS:
+        warehouse.rows(f"delete from candidate.{table} where as_of_date not in (select as_of_date from pipeline.plans)")
+    for table in (*FORECAST_TABLES, "labels", "runs", "run_inputs"):
         warehouse.rows(f"delete from candidate.{table} where as_of_date = ?", (plan.as_of,))
     for table in MODEL_TABLES:
         warehouse.rows(f"delete from candidate.{table} where run_date = ?", (plan.as_of,))

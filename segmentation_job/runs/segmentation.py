@@ -14,7 +14,7 @@ from segmentation_job.runs.lineage import MODEL_TABLES, Lineage, bring_lineage_u
 from segmentation_job.runs.versions import LogicVersions
 from segmentation_job.segments.assignment import Assignment, assign
 from segmentation_job.segments.choice import CandidateFigures
-from segmentation_job.segments.encoding import FloatArray
+from segmentation_job.segments.encoding import FeatureValues, missing_values
 from segmentation_job.segments.lenses import Lens
 from segmentation_job.segments.model import Model
 from segmentation_job.warehouse.interface import Warehouse
@@ -22,7 +22,11 @@ from segmentation_job.warehouse.interface import Warehouse
 
 @dataclass(frozen=True)
 class LensOutcome:
-    """What became of one lens: the model in effect, whether this run fitted it, and whom it scored."""
+    """What became of one lens: the model in effect, whether this run fitted it, and whom it scored.
+
+    idle_features: those that were constant or empty when the model was fitted, and say nothing. missing_shares: by
+    feature, of the customers scored, where any is missing.
+    """
 
     lens: str
     model_version: str
@@ -30,6 +34,8 @@ class LensOutcome:
     k: int
     customers: int
     reason: str
+    idle_features: tuple[str, ...]
+    missing_shares: dict[str, float]
 
 
 def segment_date(
@@ -47,7 +53,7 @@ def segment_date(
     attempt for the same date left behind; nothing promoted is touched.
     """
     if not lenses:
-        raise MisconfiguredError("There is no lens: put at least one YAML file into the lenses folder.")
+        raise MisconfiguredError("No lens runs on this source: `segmentation check` says why each is skipped.")
     with threadpool_limits(limits=1), warehouse.transaction():
         _clear_candidates(warehouse, plan.as_of)
         return [
@@ -69,14 +75,26 @@ def _segment_lens(
     lineage = bring_lineage_up_to_date(warehouse, plan, lens, sample_size)
     model = lineage.in_effect
     figures = _winning_figures(warehouse, lineage)
-    totals = _Totals(model.k)
-    for ids, values in read_batches(warehouse, "candidate", plan.as_of, model.encoding.columns, batch_size):
+    totals = _Totals(model)
+    encoding = model.encoding
+    for ids, values in read_batches(
+        warehouse, "candidate", plan.as_of, encoding.columns, encoding.text_columns, batch_size
+    ):
         assignment = assign(model, values)
         totals.add(assignment, values)
         warehouse.append("candidate.labels", _label_rows(plan.as_of, model, ids, assignment))
     _write_run(warehouse, plan, lens, versions, model, figures, totals)
     is_new = any(fitted.model.version == model.version for fitted in lineage.fitted)
-    return LensOutcome(lens.name, model.version, is_new, model.k, totals.customers, figures.reason)
+    return LensOutcome(
+        lens.name,
+        model.version,
+        is_new,
+        model.k,
+        totals.customers,
+        figures.reason,
+        encoding.idle_features,
+        totals.missing_shares(),
+    )
 
 
 def _label_rows(as_of: date, model: Model, customer_ids: pa.Array, assignment: Assignment) -> pa.Table:
@@ -100,23 +118,30 @@ def _label_rows(as_of: date, model: Model, customer_ids: pa.Array, assignment: A
 class _Totals:
     """Figures of a scoring, gathered batch by batch; distances in millionths, so that their sum is exact."""
 
-    def __init__(self, k: int) -> None:
-        self.sizes = np.zeros(k, dtype=np.int64)
+    def __init__(self, model: Model) -> None:
+        self.encoding = model.encoding
+        self.sizes = np.zeros(model.k, dtype=np.int64)
         self.distance_millionths = 0
         self.outliers = 0
-        self.missing = 0
-        self.cells = 0
+        self.missing = np.zeros(len(model.encoding.features), dtype=np.int64)
 
     @property
     def customers(self) -> int:
         return int(self.sizes.sum())
 
-    def add(self, assignment: Assignment, values: FloatArray) -> None:
+    @property
+    def imputed_share(self) -> float:
+        return round(int(self.missing.sum()) / (self.customers * len(self.missing)), 6)
+
+    def missing_shares(self) -> dict[str, float]:
+        shares = (self.missing / self.customers).round(6).tolist()
+        return {name: share for name, share in zip(self.encoding.columns, shares, strict=True) if share}
+
+    def add(self, assignment: Assignment, values: FeatureValues) -> None:
         self.sizes += np.bincount(assignment.cluster, minlength=len(self.sizes))
         self.distance_millionths += int(np.rint(assignment.distance * 1e6).astype(np.int64).sum())
         self.outliers += int(assignment.is_outlier.sum())
-        self.missing += int(np.isnan(values).sum())
-        self.cells += values.size
+        self.missing += missing_values(values, self.encoding).sum(axis=0)
 
 
 def _winning_figures(warehouse: Warehouse, lineage: Lineage) -> CandidateFigures:
@@ -160,7 +185,7 @@ def _write_run(
                     "jaccard_stability": figures.jaccard_stability,
                     "smallest_share": round(int(totals.sizes.min()) / customers, 6),
                     "outlier_share": round(totals.outliers / customers, 6),
-                    "imputed_share": round(totals.missing / totals.cells, 6),
+                    "imputed_share": totals.imputed_share,
                     "choice_reason": figures.reason,
                     "features_hash": features_hash(warehouse, "candidate", plan.as_of),
                     "lineage_start": plan.lineage_start,

@@ -2,10 +2,13 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segmentation_job.errors import MisconfiguredError
+from segmentation_job.landing.declaration import SourceDeclaration, read_contract, read_declaration
+from segmentation_job.segments.errors import LensError
 from segmentation_job.segments.lenses import Lens, parse_lens
 from segmentation_job.settings import Settings
 
@@ -45,9 +48,87 @@ def read_logic_versions(settings: Settings) -> LogicVersions:
     return LogicVersions(facts=facts, features=features, marts=marts)
 
 
+@dataclass(frozen=True)
+class SkippedLens:
+    """A lens that does not run, and why, as a sentence."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class LensChoice:
+    """The lenses that run on a source, and those that do not, each by name."""
+
+    running: tuple[Lens, ...]
+    skipped: tuple[SkippedLens, ...]
+
+
 def read_lenses(settings: Settings) -> list[Lens]:
-    """Read every lens of the lenses folder, by name; raise LensError naming file, key and remedy."""
-    return [parse_lens(path.read_text(), str(path)) for path in sorted(settings.lenses_dir.glob("*.y*ml"))]
+    """Read the lenses that are on and whose needs the source meets, by name; raises as `choose_lenses` does."""
+    return list(choose_lenses(settings).running)
+
+
+def read_skipped_lenses(settings: Settings) -> list[SkippedLens]:
+    """Read the lenses that do not run, with the reason; raises as `choose_lenses` does."""
+    return list(choose_lenses(settings).skipped)
+
+
+def choose_lenses(settings: Settings) -> LensChoice:
+    """Read every lens of the lenses folder and decide which of them run.
+
+    That depends on the lens files, SEGMENTATION_LENSES and the source's mapping, never on data: it is the same for
+    every date. Raises LensError naming file, key and remedy, also of lenses that do not run, and MisconfiguredError
+    where SEGMENTATION_LENSES names one that does not exist.
+    """
+    lenses = [parse_lens(path.read_text(), str(path)) for path in sorted(settings.lenses_dir.glob("*.y*ml"))]
+    names = [lens.name for lens in lenses]
+    for name in settings.lens_names or ():
+        if name not in names:
+            raise MisconfiguredError(
+                f"SEGMENTATION_LENSES names {name!r}, but {settings.lenses_dir} has no such lens. "
+                f"There are: {', '.join(names) or 'none'}."
+            )
+    declaration = read_declaration(settings.source_dir)
+    contract = read_contract(settings.dbt_project_dir / "models" / "input")
+    for lens in lenses:
+        _require_known_needs(lens, contract)
+    reasons = {lens.name: _reason_to_skip(lens, settings.lens_names, declaration) for lens in lenses}
+    return LensChoice(
+        running=tuple(lens for lens in lenses if not reasons[lens.name]),
+        skipped=tuple(SkippedLens(name, reason) for name, reason in reasons.items() if reason),
+    )
+
+
+def _reason_to_skip(lens: Lens, chosen: tuple[str, ...] | None, declaration: SourceDeclaration) -> str:
+    """Why a lens does not run, as a sentence; empty where it does."""
+    start = f"lens {lens.name} is skipped:"
+    if chosen is not None and lens.name not in chosen:
+        return f"{start} SEGMENTATION_LENSES does not name it"
+    if chosen is None and not lens.enabled:
+        return f"{start} its file says enabled: false; name it in SEGMENTATION_LENSES to run it"
+    lacking = [name for name in lens.needs if not declaration.has(name)]
+    if lacking:
+        return f"{start} the source has {_none_of(lacking)}"
+    if lens.needs_any and not any(declaration.has(name) for name in lens.needs_any):
+        return f"{start} the source has {_none_of(lens.needs_any)}"
+    return ""
+
+
+def _none_of(names: Sequence[str]) -> str:
+    denied = [f"no {name}" for name in names]
+    return denied[0] if len(denied) == 1 else f"{', '.join(denied[:-1])} and {denied[-1]}"
+
+
+def _require_known_needs(lens: Lens, contract: Mapping[str, tuple[str, ...]]) -> None:
+    for key, needs in (("needs", lens.needs), ("needs_any", lens.needs_any)):
+        for name in needs:
+            entity, dot, column = name.partition(".")
+            if entity not in contract or (dot and (key == "needs" or column not in contract[entity])):
+                known = contract.get(entity, ()) if dot and key == "needs_any" and entity in contract else contract
+                raise LensError(
+                    f"lens {lens.name}: {key} {name!r} is not in the input contract; use one of {', '.join(known)}"
+                )
 
 
 def _version(files: Iterable[Path], prefix: str) -> str:

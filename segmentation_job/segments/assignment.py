@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation_job.segments.algorithms import IntArray, nearest
-from segmentation_job.segments.encoding import FloatArray
+from segmentation_job.segments.encoding import FloatArray, RawValues
 from segmentation_job.segments.model import Model
 
 DECIMALS = 6
@@ -29,7 +29,7 @@ class Assignment:
     is_outlier: NDArray[np.bool_]
 
 
-def assign(model: Model, values: FloatArray) -> Assignment:
+def assign(model: Model, values: RawValues) -> Assignment:
     """Give each customer the nearest cluster, ties to the lowest index.
 
     values: (n, d) raw, in the lens's feature order, NaN where missing.

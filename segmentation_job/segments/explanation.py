@@ -11,8 +11,22 @@ from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeClassifier
 
 from segmentation_job.segments.algorithms import IntArray
-from segmentation_job.segments.encoding import FloatArray
-from segmentation_job.segments.lenses import Lens, LensFeature
+from segmentation_job.segments.encoding import (
+    MISSING,
+    ZERO,
+    EncodedColumn,
+    Encoding,
+    FeatureEncoding,
+    FeatureValues,
+    FloatArray,
+    RawValues,
+    encode,
+    feature_values,
+    frequent_categories,
+    is_category,
+    ordinal_places,
+)
+from segmentation_job.segments.lenses import SMALL_VALUE_PLACE, VALUE_PLACE, Lens, LensFeature
 
 # In standard deviations of all customers: where a difference deserves a word, and where it deserves "far".
 TRAIT_DIFFERENCE = 0.4
@@ -28,6 +42,7 @@ _COMPARATIVES = {
     "amount": ("a ", "higher", "lower"),
     "share": ("a ", "higher", "lower"),
     "number": ("a ", "higher", "lower"),
+    "category": ("a ", "higher", "lower"),
 }
 
 
@@ -35,12 +50,14 @@ _COMPARATIVES = {
 class Trait:
     """A feature in which a segment differs from all customers.
 
-    column: "table.column" · direction: "high" or "low" · difference: of the means, in standard deviations.
+    column: "table.column" · direction: "high" or "low", "missing" where it is known of fewer · difference: of the
+    means, in standard deviations · category: the one that is more frequent, of a one_hot feature that is "high".
     """
 
     column: str
     direction: str
     difference: float
+    category: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,31 +84,33 @@ class Rule:
 
 
 def name_segments(
-    X: FloatArray,
+    values: RawValues,
+    encoding: Encoding,
     clusters: IntArray,
     lens: Lens,
     taken: Mapping[str, str],
     segment_keys: Sequence[str],
-    values: FloatArray,
 ) -> list[SegmentText]:
     """A text for each cluster; a name never repeats another of the lens's, past or present.
 
-    X: (n, d) encoded, in the lens's feature order · clusters: (n,) in 0..k−1 · taken: segment_key → name of
-    every segment that ever had one; a cluster that continues one keeps that name · segment_keys: (k,) by
-    cluster · values: (n, d) raw, NaN where missing, for the figures in the description. A new name says the
-    strongest differences, one of a family; where it is taken a further one; at last a numeral.
+    values: (n, d) raw, in the lens's feature order, NaN where missing · encoding: what the clusters were found by ·
+    clusters: (n,) in 0..k−1 · taken: segment_key → name of every segment that ever had one; a cluster that continues
+    one keeps that name · segment_keys: (k,) by cluster. A new name says the strongest differences, one of a family;
+    where it is taken a further one; at last a numeral.
     """
+    given = feature_values(values)
+    X = encode(given, encoding)
     used = {name.casefold() for name in taken.values()}
     texts = []
     for cluster, key in enumerate(segment_keys):
         members = clusters == cluster
-        traits = _traits(X, members, lens)
+        traits = _traits(X, members, encoding)
         if key in taken:
             name = taken[key]
         else:
             name = next(name for name in _possible_names(traits, lens) if name.casefold() not in used)
             used.add(name.casefold())
-        texts.append(SegmentText(name, _description(traits, lens, values, members), tuple(traits)))
+        texts.append(SegmentText(name, _description(traits, lens, given, members), tuple(traits)))
     return texts
 
 
@@ -104,53 +123,93 @@ def recommended_action(traits: Sequence[Trait], lens: Lens) -> str:
     return lens.default_action
 
 
-def shallow_rule(values: FloatArray, clusters: IntArray, cluster: int, lens: Lens) -> Rule:
+def shallow_rule(values: RawValues, clusters: IntArray, cluster: int, lens: Lens) -> Rule:
     """At most three conditions on raw features that find a segment's customers best (highest F1).
 
     values: (n, d) raw, in the lens's feature order, NaN where missing; a sample will do · clusters: (n,).
-    The conditions are a path in a decision tree of depth 3.
+    The conditions are a path in a decision tree of depth 3; a condition on a category is that it is this one or not.
     """
     members = clusters == cluster
     if members.all() or not members.any():
         return Rule("", 0.0, 0.0)
-    known = ~np.isnan(values)
-    filled = np.where(known, values, [_median(column) for column in values.T])
+    measures = _measures(feature_values(values), lens)
+    if not measures:
+        return Rule("", 0.0, 0.0)
+    filled = np.column_stack(
+        [np.where(np.isnan(measure.values), _median(measure.values), measure.values) for measure in measures]
+    )
     rules = []
     # Balanced weights look for recall of a small segment, plain ones for precision: F1 decides.
     for class_weight in (None, "balanced"):
         tree = DecisionTreeClassifier(max_depth=RULE_DEPTH, class_weight=class_weight, random_state=lens.seed)
         tree.fit(filled, members)
         for path in _paths(tree):
-            conditions = _simplified(path, values, lens)
-            rules.append((conditions, _rule(conditions, values, members, lens)))
+            conditions = _simplified(path, measures)
+            rules.append((conditions, _rule(conditions, members)))
     _, best = min(rules, key=lambda pair: (-_f1(pair[1]), len(pair[0]), pair[1].text))
     return best
 
 
 @dataclass(frozen=True)
+class _Measure:
+    """What a condition can be about (n,), NaN where missing: a number, a place in an order, a category (1) or not (0).
+
+    category: the one in question; None where the feature is no one_hot.
+    """
+
+    feature: LensFeature
+    values: FloatArray
+    category: str | None = None
+
+
+@dataclass(frozen=True)
 class _Condition:
-    """A raw feature above (or at most) a threshold as printed."""
+    """A measure above (or at most) a threshold as printed. index: of the measure."""
 
     index: int
+    measure: _Measure
     above: bool
     threshold: float
 
-    def holds(self, values: FloatArray) -> NDArray[np.bool_]:
-        column = values[:, self.index]
-        held: NDArray[np.bool_] = column > self.threshold if self.above else column <= self.threshold
+    def holds(self) -> NDArray[np.bool_]:
+        values = self.measure.values
+        held: NDArray[np.bool_] = values > self.threshold if self.above else values <= self.threshold
         return held
 
 
-def _traits(X: FloatArray, members: NDArray[np.bool_], lens: Lens) -> list[Trait]:
+def _traits(X: FloatArray, members: NDArray[np.bool_], encoding: Encoding) -> list[Trait]:
     if not members.any():
         return []
-    differences = (X[members].mean(axis=0) - X.mean(axis=0)).round(6)
-    traits = [
-        Trait(feature.name, "high" if difference > 0 else "low", float(difference))
-        for feature, difference in zip(lens.features, differences, strict=True)
-        if abs(difference) >= TRAIT_DIFFERENCE
-    ]
+    differences = X[members].mean(axis=0) - X.mean(axis=0)
+    traits = []
+    place = 0
+    for feature in encoding.features:
+        own = differences[place : place + len(feature.columns)]
+        traits += _feature_traits(feature, own)
+        place += len(feature.columns)
     return sorted(traits, key=lambda trait: -abs(trait.difference))
+
+
+def _feature_traits(feature: FeatureEncoding, differences: FloatArray) -> list[Trait]:
+    """differences: of the encoded columns of the feature."""
+    traits = [
+        _trait(feature, column, round(float(difference) / column.weight, 6))
+        for column, difference in zip(feature.columns, differences, strict=True)
+    ]
+    traits = [trait for trait in traits if abs(trait.difference) >= TRAIT_DIFFERENCE]
+    if feature.encoding == "one_hot":
+        # That a category is rare here is said by those which are frequent instead.
+        return [trait for trait in traits if trait.difference > 0]
+    # A hurdle's two columns are one thing to say: by the stronger of them.
+    return sorted(traits, key=lambda trait: -abs(trait.difference))[:1]
+
+
+def _trait(feature: FeatureEncoding, column: EncodedColumn, difference: float) -> Trait:
+    if column.part == MISSING:
+        return Trait(feature.column, "missing", difference)
+    if column.part == ZERO:
+        difference = -difference
+    return Trait(feature.column, "high" if difference > 0 else "low", difference, column.category)
 
 
 def _possible_names(traits: Sequence[Trait], lens: Lens) -> Iterator[str]:
@@ -178,9 +237,15 @@ def _name(traits: Sequence[Trait], lens: Lens) -> str:
 
 def _words(trait: Trait, lens: Lens) -> tuple[str, str]:
     feature = _feature(trait.column, lens)
+    if trait.direction == "missing":
+        return feature.missing, ""
     if trait.direction == "high":
-        return feature.high, feature.high_noun
+        return _filled(feature.high, trait.category), _filled(feature.high_noun, trait.category)
     return feature.low, feature.low_noun
+
+
+def _filled(word: str, category: str) -> str:
+    return word.replace(VALUE_PLACE, category).replace(SMALL_VALUE_PLACE, category.lower())
 
 
 def _sayable(traits: Iterable[Trait], lens: Lens) -> list[Trait]:
@@ -202,7 +267,7 @@ def _feature(column: str, lens: Lens) -> LensFeature:
     return next(feature for feature in lens.features if feature.name == column)
 
 
-def _description(traits: Sequence[Trait], lens: Lens, values: FloatArray, members: NDArray[np.bool_]) -> str:
+def _description(traits: Sequence[Trait], lens: Lens, values: FeatureValues, members: NDArray[np.bool_]) -> str:
     if not members.any():
         return f"No {lens.noun} belong here at present."
     if not traits:
@@ -217,11 +282,20 @@ def _description(traits: Sequence[Trait], lens: Lens, values: FloatArray, member
     return f"These {lens.noun} stand out by {listed}."
 
 
-def _phrase(trait: Trait, lens: Lens, values: FloatArray, members: NDArray[np.bool_]) -> str:
+def _phrase(trait: Trait, lens: Lens, values: FeatureValues, members: NDArray[np.bool_]) -> str:
     feature = _feature(trait.column, lens)
-    column = values[:, lens.features.index(feature)]
+    index = lens.features.index(feature)
     article, more, less = _COMPARATIVES[feature.unit]
     far = "far " if abs(trait.difference) >= FAR_DIFFERENCE else ""
+    if feature.encoding == "one_hot":
+        has_it = np.isnan(values.numbers[:, index])
+        what = f"with no known {feature.label}"
+        if trait.direction != "missing":
+            has_it = is_category(values, index, trait.category)
+            what = f"with {feature.label} {trait.category}"
+        theirs, everyone = (_figure(float(chosen.mean()), "share") for chosen in (has_it[members], has_it))
+        return f"a {far}higher share {what} ({theirs}, all customers {everyone})"
+    column = ordinal_places(values, index, feature.order) if feature.order else values.numbers[:, index]
     comparative = more if trait.direction == "high" else less
     return f"{article}{far}{comparative} {feature.label}{_figures(trait, feature, column, members)}"
 
@@ -230,6 +304,11 @@ def _figures(trait: Trait, feature: LensFeature, column: FloatArray, members: ND
     theirs, everyone = column[members & ~np.isnan(column)], column[~np.isnan(column)]
     if len(theirs) == 0:
         return ""
+    if feature.order:
+        place, usual = (math.floor(np.median(places)) for places in (theirs, everyone))
+        if place == usual or (place > usual) != (trait.direction == "high"):
+            return ""
+        return f" (typically {feature.order[place]}, all customers {feature.order[usual]})"
     # Medians of rare events are all 0 and would seem to deny the difference; then the means tell it.
     for word, statistic in (("typically", np.median), ("on average", np.mean)):
         own, general = float(statistic(theirs)), float(statistic(everyone))
@@ -253,8 +332,29 @@ def _plain(value: float) -> str:
     return f"{round(value, 1) + 0.0:.1f}".removesuffix(".0")
 
 
-def _as_printed(threshold: float, feature: LensFeature, column: FloatArray) -> float:
-    known = column[~np.isnan(column)]
+def _measures(values: FeatureValues, lens: Lens) -> list[_Measure]:
+    measures = []
+    for index, feature in enumerate(lens.features):
+        column = values.numbers[:, index]
+        if feature.encoding == "one_hot":
+            # Unknown is no category, and meets no condition on one.
+            measures += [
+                _Measure(feature, np.where(np.isnan(column), np.nan, is_category(values, index, category)), category)
+                for category in frequent_categories(values, index)
+            ]
+        elif feature.encoding == "ordinal":
+            measures.append(_Measure(feature, ordinal_places(values, index, feature.order)))
+        else:
+            measures.append(_Measure(feature, column))
+    return measures
+
+
+def _as_printed(threshold: float, measure: _Measure) -> float:
+    feature, known = measure.feature, measure.values[~np.isnan(measure.values)]
+    if measure.category is not None:
+        return 0.5
+    if feature.order:
+        return float(math.floor(threshold))
     if feature.unit in ("count", "days") and bool((known == np.floor(known)).all()):
         return float(math.floor(threshold))
     return round(threshold, {"amount": 2, "share": 3, "number": 2}.get(feature.unit, 1)) + 0.0
@@ -275,23 +375,28 @@ def _paths(tree: DecisionTreeClassifier) -> list[list[tuple[int, bool, float]]]:
     return paths
 
 
-def _simplified(path: list[tuple[int, bool, float]], values: FloatArray, lens: Lens) -> list[_Condition]:
+def _simplified(path: list[tuple[int, bool, float]], measures: Sequence[_Measure]) -> list[_Condition]:
     tightest: dict[tuple[int, bool], float] = {}
     for index, above, threshold in path:
-        printed = _as_printed(threshold, lens.features[index], values[:, index])
+        printed = _as_printed(threshold, measures[index])
         narrower = max if above else min
         tightest[index, above] = narrower(tightest.get((index, above), printed), printed)
-    return [_Condition(index, above, threshold) for (index, above), threshold in tightest.items()]
+    return [_Condition(index, measures[index], above, threshold) for (index, above), threshold in tightest.items()]
 
 
-def _rule(conditions: Sequence[_Condition], values: FloatArray, members: NDArray[np.bool_], lens: Lens) -> Rule:
-    met = np.logical_and.reduce([condition.holds(values) for condition in conditions])
+def _rule(conditions: Sequence[_Condition], members: NDArray[np.bool_]) -> Rule:
+    met = np.logical_and.reduce([condition.holds() for condition in conditions])
     both = int((met & members).sum())
-    text = " and ".join(_said(condition, lens.features[condition.index]) for condition in conditions)
+    text = " and ".join(_said(condition) for condition in conditions)
     return Rule(text, round(both / max(int(met.sum()), 1), 6), round(both / int(members.sum()), 6))
 
 
-def _said(condition: _Condition, feature: LensFeature) -> str:
+def _said(condition: _Condition) -> str:
+    feature, category = condition.measure.feature, condition.measure.category
+    if category is not None:
+        return f"{feature.label} is {category}" if condition.above else f"{feature.label} is not {category}"
+    if feature.order:
+        return f"{feature.label} {'>' if condition.above else '≤'} {feature.order[int(condition.threshold)]}"
     if feature.unit == "count" and not condition.above and condition.threshold == 0:
         return f"no {feature.label}"
     return f"{feature.label} {'>' if condition.above else '≤'} {_figure(condition.threshold, feature.unit)}"

@@ -8,16 +8,34 @@ from datetime import date
 import numpy as np
 
 from segmentation_job.segments.algorithms import ALGORITHMS, nearest, squared_distances
-from segmentation_job.segments.encoding import FloatArray, encode, fit_encoding, quantise
+from segmentation_job.segments.encoding import Encoding, RawValues, encode, fit_encoding, quantise
+from segmentation_job.segments.errors import LensError
 from segmentation_job.segments.identity import NEW, segment_key
 from segmentation_job.segments.lenses import Lens
 from segmentation_job.segments.model import Model
 
 OUTLIER_PERCENTILE = 99.5
+# One feature alone is a ranking, not a segmentation.
+FEWEST_LIVE_FEATURES = 2
+
+
+def require_live_features(encoding: Encoding, lens: Lens, as_of: date) -> None:
+    """Raise LensError where fewer than two of the lens's features vary among the customers fitted on.
+
+    as_of: the date they are of, for the message.
+    """
+    idle = encoding.idle_features
+    live = len(encoding.features) - len(idle)
+    if live < FEWEST_LIVE_FEATURES:
+        raise LensError(
+            f"lens {lens.name}: of its {len(encoding.features)} features {live} vary among the customers of {as_of}, "
+            f"and {FEWEST_LIVE_FEATURES} are needed; constant or empty are {', '.join(idle)}. Map more columns of the "
+            f"source, or switch the lens off: enabled: false in its file, or SEGMENTATION_LENSES without it"
+        )
 
 
 def fit_model(
-    values: FloatArray,
+    values: RawValues,
     lens: Lens,
     algorithm: str,
     k: int,

@@ -13,19 +13,35 @@ import yaml
 
 from segmentation_job.segments.errors import LensError
 
-ENCODINGS = ("log", "as_is")
+NUMBER_ENCODINGS = ("log", "as_is", "hurdle")
+CATEGORY_ENCODINGS = ("one_hot", "ordinal")
+ENCODINGS = NUMBER_ENCODINGS + CATEGORY_ENCODINGS
 ALGORITHM_NAMES = ("kmeans",)
-DIRECTIONS = ("high", "low")
-# How a figure of the feature is written and compared: 38.20 · 14 · 21 days · 35% · 0.42
-UNITS = ("amount", "count", "days", "share", "number")
+DIRECTIONS = ("high", "low", "missing")
+# How a figure of the feature is written and compared: 38.20 · 14 · 21 days · 35% · 0.42 · 'Married'
+UNITS = ("amount", "count", "days", "share", "number", "category")
+# What a lens may look at only where it says that it does.
+SENSITIVE_COLUMNS = (
+    "demographic_features.gender",
+    "demographic_features.ethnicity",
+    "demographic_features.language",
+)
+# Stand for the category in the words of a one_hot feature: "{value}", "{value}-speaking"; or in small letters.
+VALUE_PLACE = "{value}"
+SMALL_VALUE_PLACE = "{small_value}"
 
 _LENS_KEYS = {
     "name", "title", "noun", "objective", "k_min", "k_max", "smallest_share", "algorithms", "seed",
-    "features", "actions", "default_action",
+    "features", "actions", "default_action", "enabled", "needs", "needs_any", "sensitive", "allows_sensitive",
 }  # fmt: skip
-_FEATURE_KEYS = {"column", "encoding", "family", "high", "low", "high_noun", "low_noun", "label", "unit"}
-_OPTIONAL_FEATURE_KEYS = {"high_noun", "low_noun"}
-_WORD_KEYS = ("high", "low", "high_noun", "low_noun")
+_OPTIONAL_LENS_KEYS = {"enabled", "needs", "needs_any", "sensitive", "allows_sensitive"}
+# They say where a lens runs, not what it finds.
+_KEYS_OUTSIDE_THE_VERSION = ("enabled", "needs", "needs_any", "sensitive", "allows_sensitive")
+_FEATURE_KEYS = {
+    "column", "encoding", "family", "high", "low", "high_noun", "low_noun", "label", "unit", "missing", "order",
+}  # fmt: skip
+_OPTIONAL_FEATURE_KEYS = {"high_noun", "low_noun", "missing", "order"}
+_WORD_KEYS = ("high", "low", "high_noun", "low_noun", "missing")
 
 
 @dataclass(frozen=True)
@@ -41,8 +57,11 @@ class LensFeature:
 
     table, column: where it lies · encoding: one of ENCODINGS · family: features of one family say much the
     same, so a name uses one of them · high, low: the adjective for customers far above or below the rest,
-    empty where a name should not say it · high_noun, low_noun: the same as a noun ("deal seekers"), empty
-    where none sounds right · label: in plain words · unit: one of UNITS.
+    empty where a name should not say it; "{value}" in them is the category of a one_hot feature, "{small_value}"
+    the same in small letters · high_noun, low_noun: the same as a noun ("deal seekers"), empty where none sounds
+    right · label: in plain words · unit: one of UNITS, "category" of a one_hot or ordinal feature alone ·
+    missing: the adjective for customers of whom a one_hot feature is not known, empty where a name should not
+    say it · order: the values of an ordinal feature, the lowest first; another value counts as missing.
     """
 
     table: str
@@ -55,16 +74,23 @@ class LensFeature:
     unit: str
     high_noun: str = ""
     low_noun: str = ""
+    missing: str = ""
+    order: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The feature as the file writes it, "table.column"."""
         return f"{self.table}.{self.column}"
 
+    @property
+    def is_text(self) -> bool:
+        """Whether its values are read as texts."""
+        return self.encoding in CATEGORY_ENCODINGS
+
 
 @dataclass(frozen=True)
 class ActionCondition:
-    """A trait that a segment must have: the feature "table.column" high or low."""
+    """A trait that a segment must have: the feature "table.column" high, low or missing."""
 
     column: str
     direction: str
@@ -83,7 +109,11 @@ class Lens:
     """One way to look at customers.
 
     k_min, k_max: how many segments may compete, both included · smallest_share: the smallest useful segment,
-    0 to 1 of the customers · seed: of everything random · noun: what the customers are called in a name.
+    0 to 1 of the customers · seed: of everything random · noun: what the customers are called in a name ·
+    enabled: whether it runs where no setting names the lenses · needs: entities of the input contract without
+    which it means nothing · needs_any: entities, or columns as "entity.column", of which it needs one ·
+    sensitive: the features that say what people may be hurt by; SENSITIVE_COLUMNS always do ·
+    allows_sensitive: whether the lens may use such features.
     The order of the features is the order in which their adjectives are spoken.
     """
 
@@ -99,12 +129,23 @@ class Lens:
     noun: str
     actions: tuple[LensAction, ...]
     default_action: str
+    enabled: bool = True
+    needs: tuple[str, ...] = ()
+    needs_any: tuple[str, ...] = ()
+    sensitive: tuple[str, ...] = ()
+    allows_sensitive: bool = False
 
     @property
     def version(self) -> str:
-        """Twelve hex digits of the content: the same for the same lens, however its file is laid out."""
-        content = json.dumps(asdict(self), sort_keys=True, ensure_ascii=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:12]
+        """Twelve hex digits of what the lens computes, however its file is laid out and wherever it runs."""
+        content = {key: value for key, value in asdict(self).items() if key not in _KEYS_OUTSIDE_THE_VERSION}
+        for feature in content["features"]:
+            # What most features do not have stays out: a further key must not give every lens another version.
+            for key in ("missing", "order"):
+                if not feature[key]:
+                    del feature[key]
+        text = json.dumps(content, sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def columns_by_table(self) -> dict[str, list[str]]:
         """The columns to read from each feature table, in the lens's order."""
@@ -112,6 +153,10 @@ class Lens:
         for feature in self.features:
             columns.setdefault(feature.table, []).append(feature.column)
         return columns
+
+    def text_columns(self) -> frozenset[str]:
+        """The features, "table.column", whose values are read as texts."""
+        return frozenset(feature.name for feature in self.features if feature.is_text)
 
 
 def parse_lens(text: str, origin: str) -> Lens:
@@ -134,7 +179,7 @@ class _Reader:
         self.origin = origin
 
     def lens(self, content: object) -> Lens:
-        given = self.mapping(content, "the file", _LENS_KEYS, optional=set())
+        given = self.mapping(content, "the file", _LENS_KEYS, optional=_OPTIONAL_LENS_KEYS)
         name = self.text(given["name"], "name")
         stem = PurePath(self.origin).stem
         if name != stem:
@@ -153,6 +198,9 @@ class _Reader:
             for index, item in enumerate(self.items(given["algorithms"], "algorithms"))
         )
         self.no_repeats(list(algorithms), "algorithms", "algorithm")
+        allows_sensitive = self.flag(given.get("allows_sensitive", False), "allows_sensitive")
+        sensitive = self.texts(given.get("sensitive", []), "sensitive")
+        self.sensitive_features([feature.name for feature in features], sensitive, allows_sensitive)
         objective = self.mapping(given["objective"], "objective", {"description"}, optional=set())
         return Lens(
             name=name,
@@ -170,6 +218,11 @@ class _Reader:
                 for index, item in enumerate(self.items(given["actions"], "actions", may_be_empty=True))
             ),
             default_action=self.text(given["default_action"], "default_action"),
+            enabled=self.flag(given.get("enabled", True), "enabled"),
+            needs=self.texts(given.get("needs", []), "needs"),
+            needs_any=self.texts(given.get("needs_any", []), "needs_any"),
+            sensitive=sensitive,
+            allows_sensitive=allows_sensitive,
         )
 
     def feature(self, item: object, key: str) -> LensFeature:
@@ -178,14 +231,47 @@ class _Reader:
         table, _, column = qualified.partition(".")
         if not table or not column or "." in column:
             self.fail(f"{key}.column", f"{qualified!r} is not table.column", "name both, as in orders.amount")
-        return LensFeature(
+        feature = LensFeature(
             table=table,
             column=column,
             encoding=self.one_of(given["encoding"], f"{key}.encoding", ENCODINGS),
             unit=self.one_of(given["unit"], f"{key}.unit", UNITS),
+            order=self.texts(given.get("order", []), f"{key}.order"),
             **{name: self.text(given[name], f"{key}.{name}") for name in ("family", "label")},
             **{name: self.word(given.get(name, ""), f"{key}.{name}") for name in _WORD_KEYS},
         )
+        self.encoding_keys(feature, key)
+        return feature
+
+    def encoding_keys(self, feature: LensFeature, key: str) -> None:
+        """Refuse what does not go with the feature's encoding."""
+        encoding = feature.encoding
+        if (feature.unit == "category") != feature.is_text:
+            units = "category" if feature.is_text else ", ".join(unit for unit in UNITS if unit != "category")
+            self.fail(f"{key}.unit", f"{feature.unit!r} does not go with encoding {encoding}", f"use {units}")
+        if (encoding == "ordinal") != bool(feature.order):
+            remedy = "list the values, the lowest first" if encoding == "ordinal" else "take it out"
+            self.fail(f"{key}.order", f"is for encoding ordinal alone, which needs it; this is {encoding}", remedy)
+        if encoding == "ordinal" and len(feature.order) < 2:
+            self.fail(f"{key}.order", "has one value", "list at least two, the lowest first")
+        if encoding == "one_hot" and (feature.low or feature.low_noun):
+            self.fail(f"{key}.low", "is never said of a one_hot feature", 'leave it empty: ""')
+        if encoding != "one_hot":
+            if feature.missing:
+                self.fail(f"{key}.missing", "is said of one_hot features alone", "take it out")
+            for name in ("high", "low", "high_noun", "low_noun"):
+                if VALUE_PLACE in getattr(feature, name) or SMALL_VALUE_PLACE in getattr(feature, name):
+                    self.fail(f"{key}.{name}", f"has no {VALUE_PLACE} to say", f"use {VALUE_PLACE} with one_hot alone")
+
+    def sensitive_features(self, features: list[str], sensitive: tuple[str, ...], allows_sensitive: bool) -> None:
+        """Refuse a sensitive feature that the lens does not openly say it uses."""
+        for name in features:
+            if name not in SENSITIVE_COLUMNS and name not in sensitive:
+                continue
+            if not allows_sensitive:
+                self.fail("features", f"use {name}, which is sensitive", "take it out, or say allows_sensitive: true")
+            if name not in sensitive:
+                self.fail("sensitive", f"does not name {name}, which the lens uses", "add it")
 
     def action(self, item: object, key: str, features: tuple[LensFeature, ...]) -> LensAction:
         given = self.mapping(item, key, {"when", "action"}, optional=set())
@@ -197,6 +283,9 @@ class _Reader:
             condition = self.mapping(entry, where, {"column", "is"}, optional=set())
             column = self.one_of(condition["column"], f"{where}.column", names)
             direction = self.one_of(condition["is"], f"{where}.is", DIRECTIONS)
+            encoding = features[names.index(column)].encoding
+            if direction not in (("high", "missing") if encoding == "one_hot" else ("high", "low")):
+                self.fail(f"{where}.is", f"{direction!r} never holds of a feature encoded as {encoding}", "mend it")
             conditions.append(ActionCondition(column, direction))
         return LensAction(tuple(conditions), self.text(given["action"], f"{key}.action"))
 
@@ -225,6 +314,17 @@ class _Reader:
     def items(self, value: object, key: str, may_be_empty: bool = False) -> list[Any]:
         if not isinstance(value, list) or (not value and not may_be_empty):
             self.fail(key, f"is not a list with entries but {value!r}", "give at least one entry")
+        return value
+
+    def texts(self, value: object, key: str) -> tuple[str, ...]:
+        entries = self.items(value, key, may_be_empty=True)
+        found = [self.text(item, f"{key}[{index}]") for index, item in enumerate(entries)]
+        self.no_repeats(found, key, "entry")
+        return tuple(found)
+
+    def flag(self, value: object, key: str) -> bool:
+        if not isinstance(value, bool):
+            self.fail(key, f"is not true or false but {value!r}", "write true or false")
         return value
 
     def text(self, value: object, key: str) -> str:

@@ -11,7 +11,18 @@ from typing import Any
 import numpy as np
 
 from segmentation_job.segments.algorithms import squared_distances
-from segmentation_job.segments.encoding import Encoding, FeatureEncoding, FloatArray, encode
+from segmentation_job.segments.encoding import (
+    VALUE,
+    EncodedColumn,
+    Encoding,
+    FeatureEncoding,
+    FloatArray,
+    RawValues,
+    encode,
+)
+
+_FLAT_ENCODINGS = ("log", "as_is")
+_FLAT_KEYS = ("low", "high", "mean", "scale")
 
 
 @dataclass(frozen=True)
@@ -19,7 +30,7 @@ class Model:
     """An immutable segmentation model.
 
     lens_name, lens_version: the lens it was fitted for · fitted_as_of: everything it knows happened before ·
-    parent_version: the model it follows, None for the first · centroids: k × d, encoded units ·
+    parent_version: the model it follows, None for the first · centroids: k × encoded columns ·
     segment_keys, relations ("kept" or "new"): by cluster · outlier_cost: by cluster, the squared distance
     that one in two hundred of its fitting customers exceed. Raises ValueError where lengths disagree with k.
     """
@@ -52,7 +63,7 @@ class Model:
         """
         return hashlib.sha256(_json(self._learned()).encode()).hexdigest()[:16]
 
-    def cost(self, values: FloatArray) -> FloatArray:
+    def cost(self, values: RawValues) -> FloatArray:
         """The squared distance of each customer to each cluster.
 
         values: (n, d) raw, in the lens's feature order, NaN where missing. Returns (n, k).
@@ -75,7 +86,7 @@ class Model:
             k=content["k"],
             fitted_as_of=date.fromisoformat(content["fitted_as_of"]),
             parent_version=content["parent_version"],
-            encoding=Encoding(tuple(FeatureEncoding(**feature) for feature in content["encoding"])),
+            encoding=Encoding(tuple(_read(feature) for feature in content["encoding"])),
             centroids=tuple(tuple(centroid) for centroid in content["centroids"]),
             segment_keys=tuple(content["segment_keys"]),
             relations=tuple(content["relations"]),
@@ -96,10 +107,31 @@ class Model:
             "k": self.k,
             "fitted_as_of": self.fitted_as_of.isoformat(),
             "parent_version": self.parent_version,
-            "encoding": [asdict(feature) for feature in self.encoding.features],
+            "encoding": [_written(feature) for feature in self.encoding.features],
             "centroids": self.centroids,
             "outlier_cost": self.outlier_cost,
         }
+
+
+def _written(feature: FeatureEncoding) -> dict[str, Any]:
+    """The content of a feature's encoding; of a number in one column flat, as it was before there were others."""
+    content = asdict(feature)
+    if feature.encoding in _FLAT_ENCODINGS:
+        (column,) = content["columns"]
+        bounds = {name: column[name] for name in _FLAT_KEYS}
+        return {**{name: content[name] for name in ("column", "encoding", "fill", "is_idle")}, **bounds}
+    return content
+
+
+def _read(content: dict[str, Any]) -> FeatureEncoding:
+    """The encoding that `_written` gave the content of."""
+    if content["encoding"] in _FLAT_ENCODINGS:
+        column = EncodedColumn(part=VALUE, category="", weight=1.0, **{name: content[name] for name in _FLAT_KEYS})
+        return FeatureEncoding(
+            content["column"], content["encoding"], (), content["fill"], (column,), content["is_idle"]
+        )
+    columns = tuple(EncodedColumn(**column) for column in content["columns"])
+    return FeatureEncoding(**{**content, "order": tuple(content["order"]), "columns": columns})
 
 
 def _json(content: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """The warehouse on one machine: a DuckDB file that one process writes at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -126,7 +126,9 @@ class DuckDBWarehouse:
         )
         return f"{found[0][0]}:{found[0][1]}"
 
-    def feature_sql(self, schema: str, columns_by_table: Mapping[str, Sequence[str]]) -> str:
+    def feature_sql(
+        self, schema: str, columns_by_table: Mapping[str, Sequence[str]], text_columns: Collection[str]
+    ) -> str:
         for table, columns in columns_by_table.items():
             existing = self.columns(f"{schema}.{table}")
             for column in columns:
@@ -134,9 +136,15 @@ class DuckDBWarehouse:
                     raise MisconfiguredError(
                         f"A lens asks for {table}.{column}, which does not exist. {table} has: {', '.join(existing)}."
                     )
+                if existing[column] in ("VARCHAR", "DATE") and f"{table}.{column}" not in text_columns:
+                    raise MisconfiguredError(
+                        f"A lens takes {table}.{column} for a number, but it is {existing[column]}: encode a text as "
+                        "one_hot or ordinal, and use a number of days in place of a date."
+                    )
         tables = list(columns_by_table)
         expressions = ", ".join(
-            f'cast({table}."{column}" as double) as "{table}.{column}"'
+            f'cast({table}."{column}" as {"varchar" if f"{table}.{column}" in text_columns else "double"})'
+            f' as "{table}.{column}"'
             for table, columns in columns_by_table.items()
             for column in columns
         )

@@ -1,6 +1,6 @@
 """What a run asks of a warehouse engine. Only the engines behind it know which one they are."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import date
 from types import TracebackType
@@ -56,8 +56,13 @@ class Warehouse(Protocol):
         """Return a hash of the rows with the key's values: equal content, equal hash, on every engine."""
         ...
 
-    def feature_sql(self, schema: str, columns_by_table: Mapping[str, Sequence[str]]) -> str:
-        """Return the query for (customer_id, features as doubles in the given order) of one as-of date parameter."""
+    def feature_sql(
+        self, schema: str, columns_by_table: Mapping[str, Sequence[str]], text_columns: Collection[str]
+    ) -> str:
+        """Return the query for (customer_id, features in the given order) of one as-of date parameter.
+
+        Features come as doubles, those among text_columns ("table.column") as texts.
+        """
         ...
 
     def sampled_customers(self, schema: str, as_of: date, sample_size: int) -> list[str]:

@@ -14,6 +14,12 @@ FEATURE_TABLES: Final = (
 )
 """Promoted together with `feature_inputs`, which says what they rest on."""
 
+FORECAST_INPUTS: Final = ("buying_summary", "category_month_demand", "customer_category_rhythm")
+"""What the forecasts are made from: candidates by as-of date beside the features."""
+
+FORECAST_TABLES: Final = ("customer_forecasts", "category_demand_forecast", "forecast_models")
+"""What the forecast step writes, by as-of date; promoted together with the features."""
+
 _LABELS = """(
     as_of_date date not null,
     lens varchar not null,
@@ -116,6 +122,37 @@ _RUN_INPUTS = """(
     content_hash varchar not null
 )"""
 
+_CUSTOMER_FORECASTS = """(
+    as_of_date date not null,
+    customer_id varchar not null,
+    expected_purchases_90d double,
+    expected_spend_amount_90d decimal(18, 2),
+    active_probability double,
+    next_category varchar,
+    next_category_probability double
+)"""
+
+_CATEGORY_DEMAND_FORECAST = """(
+    as_of_date date not null,
+    category varchar not null,
+    month date not null,
+    months_ahead integer not null,
+    expected_amount decimal(18, 2),
+    lower_amount decimal(18, 2),
+    upper_amount decimal(18, 2),
+    method varchar not null
+)"""
+
+_FORECAST_MODELS = """(
+    as_of_date date not null,
+    model varchar not null,
+    method varchar not null,
+    customers_fitted bigint,
+    parameters varchar not null,
+    note varchar,
+    features_hash varchar not null
+)"""
+
 _RUN_DATE = "run_date date not null,"
 
 
@@ -174,6 +211,15 @@ TABLES: Final = (
     ),
     _create("candidate.runs", _RUNS),
     _create("candidate.run_inputs", _RUN_INPUTS),
+    *(
+        _create(f"{schema}.{table}", columns)
+        for schema in ("candidate", "promoted")
+        for table, columns in (
+            ("customer_forecasts", _CUSTOMER_FORECASTS),
+            ("category_demand_forecast", _CATEGORY_DEMAND_FORECAST),
+            ("forecast_models", _FORECAST_MODELS),
+        )
+    ),
     _create("promoted.dates", "(as_of_date date not null, has_labels boolean not null, content_hash varchar not null)"),
     _create("promoted.labels", _LABELS),
     _create(

@@ -77,6 +77,7 @@ class DbtProject:
                 "SEGMENTATION_THREADS": "1",
                 "SEGMENTATION_TIMEZONE": "UTC",
                 "SEGMENTATION_FACTS_VERSION": "v2",
+                "SEGMENTATION_LENS_NAMES": "overall,purchase",
                 "DO_NOT_TRACK": "1",
             },
             capture_output=True,
@@ -384,16 +385,30 @@ def test_customer_360_sets_the_families_of_the_current_date_side_by_side(second_
     found = second_night.rows(
         """
         select as_of_date, customer_id, age_band, spend_amount, is_repeat_customer, overall_segment_id,
-               overall_segment_name
+               overall_segment_name, purchase_segment_id, purchase_segment_name
         from marts.customer_360 where customer_id in ('1', '2', '18') order by cast(customer_id as integer)
         """
     )
     assert found == [
-        (date(2018, 1, 1), "1", "young", Decimal(2), True, "s1", "Loyal"),
-        (date(2018, 1, 1), "2", "young", Decimal(2), True, None, None),
-        (date(2018, 1, 1), "18", "old", Decimal(8), False, None, None),
+        (date(2018, 1, 1), "1", "young", Decimal(2), True, "s1", "Loyal", None, None),
+        (date(2018, 1, 1), "2", "young", Decimal(2), True, None, None, "s9", "Weekly"),
+        (date(2018, 1, 1), "18", "old", Decimal(8), False, None, None, None, None),
     ]
     assert second_night.rows("select count(*), count(distinct customer_id) from marts.customer_360") == [(20, 20)]
+
+
+def test_customer_360_holds_every_feature_with_its_type_and_two_columns_of_every_lens_that_runs(
+    second_night: DbtProject,
+) -> None:
+    columns = (
+        "select column_name, data_type from information_schema.columns"
+        " where column_name not in ('as_of_date', 'customer_id') and table_schema ="
+    )
+    features = second_night.rows(f"{columns} 'promoted' and table_name in {FEATURE_TABLES}")
+    wide = second_night.rows(f"{columns} 'marts' and table_name = 'customer_360'")
+    assert len(features) > 50
+    segments = [(f"{lens}_segment_{what}", "VARCHAR") for lens in ("overall", "purchase") for what in ("id", "name")]
+    assert sorted(wide) == sorted([*features, *segments])
 
 
 def test_an_order_line_of_the_demonstration_adds_the_shops_discounts_to_what_it_received(
@@ -469,7 +484,9 @@ def test_every_column_that_a_model_has_is_described(empty_project: DbtProject, m
         for name, column in model["columns"].items()
         if column["description"].strip()
     }
-    built = {(model["schema"], model["name"]) for model in models(manifest)}
+    # The columns of customer_360 are those of the feature tables, described there; a test of its own says so.
+    generated = ("marts", "customer_360")
+    built = {(model["schema"], model["name"]) for model in models(manifest)} - {generated}
     existing = {
         row
         for row in empty_project.rows("select table_schema, table_name, column_name from information_schema.columns")
@@ -482,7 +499,7 @@ def test_every_column_that_a_model_has_is_described(empty_project: DbtProject, m
 
 @pytest.mark.parametrize("folder", ["features", "marts"])
 def test_what_others_read_has_an_enforced_contract(manifest: Mapping[str, Any], folder: str) -> None:
-    # What is not published may change its columns as it likes.
+    # What is not published may change its columns as it likes; customer_360 has those of tables with a contract.
     inner = {
         "segment_aliases",
         "current_as_of_date",
@@ -490,6 +507,7 @@ def test_what_others_read_has_an_enforced_contract(manifest: Mapping[str, Any], 
         "profiled_dates",
         "insight_dates",
         "insight_members",
+        "customer_360",
     }
     without = {
         model["name"]

@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 
+from segmentation_job.settings import DEFAULT_SOURCE
 from segmentation_job.steps import STEPS
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
@@ -45,7 +46,7 @@ class Nights:
 
     @property
     def source_dir(self) -> Path:
-        return self.data_dir / "complete_journey"
+        return self.data_dir / self.settings.get("SOURCE", DEFAULT_SOURCE)
 
     @property
     def warehouse(self) -> Path:
@@ -73,6 +74,8 @@ class Nights:
             "PATH": path,
             "SEGMENTATION_THREADS": "2",
             "SEGMENTATION_MEMORY_LIMIT": "1GB",
+            # A further lens costs seconds a night: a test that is about lenses names its own.
+            "SEGMENTATION_LENSES": "overall",
             **self.settings,
             "SEGMENTATION_DATA_DIR": str(self.data_dir),
         }

@@ -134,6 +134,25 @@ def _financial(lines: pd.DataFrame, as_of: date, window_count: int) -> Row:
         "largest_order_amount": None if of_orders.empty else _money(int(of_orders.max())),
         "spend_volatility": _variation(windows),
         "spend_trend_90d": _ratio(last_90 - earlier_90, last_90 + earlier_90),
+        # The Complete Journey tells of no cost, no credit and no payment.
+        "cost_amount": _money(0),
+        "margin_amount": None,
+        "margin_amount_365d": None,
+        "margin_share": None,
+        "credit_limit_amount": None,
+        "credit_balance_amount": None,
+        "credit_utilisation_share": None,
+        "external_credit_score": None,
+        "credit_score_band": None,
+        "payment_count": 0,
+        "payment_on_time_share": None,
+        "payment_late_share": None,
+        "payment_failed_share": None,
+        "payment_delay_days_mean": None,
+        "payment_delay_days_deviation": None,
+        "overdue_amount": _money(0),
+        "favourite_payment_method": None,
+        "favourite_payment_method_share": None,
     }
 
 

@@ -36,8 +36,18 @@ def test_two_sources_never_share_a_warehouse(tmp_path: Path) -> None:
         ("SEGMENTATION_TIMEZONE", "Mars/Base"),
         ("SEGMENTATION_MAX_SOURCE_LAG_DAYS", "-1"),
         ("SEGMENTATION_KEPT_NIGHTS", "0"),
+        ("SEGMENTATION_SHOP_CUSTOMERS", "0"),
+        ("SEGMENTATION_SHOP_SEED", "first"),
+        ("SEGMENTATION_LENSES", "overall;purchase"),
+        ("SEGMENTATION_LENSES", "overall,"),
+        ("SEGMENTATION_LENSES", "overall,overall"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(name: str, value: str) -> None:
     with pytest.raises(MisconfiguredError, match=name):
         Settings.from_environment({name: value})
+
+
+def test_the_lenses_to_run_are_a_list_of_names_and_unset_leaves_it_to_their_files() -> None:
+    assert Settings.from_environment({"SEGMENTATION_LENSES": "overall, purchase"}).lens_names == ("overall", "purchase")
+    assert Settings.from_environment({"SEGMENTATION_LENSES": " "}).lens_names is None

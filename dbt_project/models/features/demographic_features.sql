@@ -70,7 +70,18 @@ final as (
         ) as age_band,
         gender,
         cast(income_amount as decimal(18, 2)) as income_amount,
-        income_band,
+        coalesce(
+            income_band,
+            case
+                when income_amount < 20000 then 'under 20k'
+                when income_amount < 40000 then '20k-39k'
+                when income_amount < 60000 then '40k-59k'
+                when income_amount < 80000 then '60k-79k'
+                when income_amount < 100000 then '80k-99k'
+                when income_amount < 150000 then '100k-149k'
+                when income_amount >= 150000 then '150k+'
+            end
+        ) as income_band,
         country,
         region,
         city,

@@ -23,7 +23,9 @@ orders as (
         sum(gross_amount) as gross_amount,
         sum(discount_amount) as discount_amount,
         sum(net_amount) as net_amount,
-        sum(case when is_private_label then net_amount else 0 end) as private_label_amount
+        sum(case when is_private_label then net_amount else 0 end) as private_label_amount,
+        sum(unit_cost_amount * item_count) as cost_amount,
+        sum(net_amount) filter (where unit_cost_amount is not null) as costed_net_amount
     from lines
     group by
         customer_id,
@@ -43,7 +45,9 @@ final as (
         cast(sum(discount_amount) as decimal(18, 2)) as discount_amount,
         cast(sum(net_amount) as decimal(18, 2)) as net_amount,
         cast(sum(private_label_amount) as decimal(18, 2)) as private_label_amount,
-        cast(max(net_amount) as decimal(18, 2)) as largest_order_amount
+        cast(max(net_amount) as decimal(18, 2)) as largest_order_amount,
+        cast(sum(cost_amount) as decimal(18, 2)) as cost_amount,
+        cast(sum(costed_net_amount) as decimal(18, 2)) as costed_net_amount
     from orders
     group by
         customer_id,

@@ -23,6 +23,27 @@
         'content': ['response_date', 'customer_id', 'campaign_id', 'channel', 'response'],
     },
     {
+        'entity': 'market_indicators', 'model': 'stg_market_indicators', 'event_date': 'published_date',
+        'content': ['published_at', 'indicator_month', 'indicator', 'category', 'entity',
+                    double_text('indicator_value'), 'unit'],
+    },
+    {
+        'entity': 'payments', 'model': 'stg_payments', 'event_date': 'due_date',
+        'content': ['due_date', 'payment_id', 'order_id', 'customer_id', 'method', 'amount'],
+    },
+    {
+        'entity': 'payments_paid', 'model': 'stg_payments', 'event_date': 'paid_event_date',
+        'content': ['paid_date', 'payment_id', 'customer_id'],
+    },
+    {
+        'entity': 'payments_failed', 'model': 'stg_payments', 'event_date': 'failed_event_date',
+        'content': ['failed_date', 'payment_id', 'customer_id'],
+    },
+    {
+        'entity': 'credit', 'model': 'stg_credit', 'event_date': 'credit_date',
+        'content': ['credit_date', 'customer_id', 'limit_amount', 'balance_amount', 'external_score'],
+    },
+    {
         'entity': 'loyalty_events', 'model': 'stg_loyalty_events', 'event_date': 'event_date',
         'content': ['event_date', 'event_id', 'customer_id', 'event_type', 'occurred_at', 'points', 'tier'],
     },

@@ -1,51 +1,64 @@
+{{ config(contract={'enforced': false}) }}
+
 with current_run as (
     select max(as_of_date) as as_of_date from {{ ref('current_as_of_date') }}
 ),
 
-demographic as (
+demographic_features as (
     select * from {{ source('promoted', 'demographic_features') }}
 ),
 
-financial as (
+financial_features as (
     select * from {{ source('promoted', 'financial_features') }}
 ),
 
-purchase as (
+purchase_features as (
     select * from {{ source('promoted', 'purchase_features') }}
 ),
 
-engagement as (
+engagement_features as (
     select * from {{ source('promoted', 'engagement_features') }}
 ),
 
-overall as (
-    select * from {{ ref('customer_segments') }}
-    where lens = 'overall'
+-- The loops' lines are laid out for who reads the loops.
+-- noqa: disable=LT02,LT04
+segments as (
+    select
+        customer_id
+        {%- for lens in lens_names() %}
+        , max(case when lens = '{{ lens }}' then segment_id end) as {{ lens }}_segment_id
+        , max(case when lens = '{{ lens }}' then segment_name end) as {{ lens }}_segment_name
+        {%- endfor %}
+    from {{ ref('customer_segments') }}
+    group by customer_id
 ),
 
--- The loop's lines are laid out for who reads the loop.
--- noqa: disable=LT02
 final as (
     select
-        {% for column in model.columns.values() -%}
-        {%- set origin = column.config.meta.get('from', 'purchase') -%}
-        {{ origin }}.{{ column.config.meta.get('column', column.name) }} as {{ column.name }}{{ ',' if not loop.last }}
-        {% endfor %}
-    from purchase
-    inner join current_run on purchase.as_of_date = current_run.as_of_date
-    inner join demographic
+        purchase_features.as_of_date
+        , purchase_features.customer_id
+        {%- for lens in lens_names() %}
+        , segments.{{ lens }}_segment_id
+        , segments.{{ lens }}_segment_name
+        {%- endfor %}
+        {%- for feature in promoted_features() %}
+        , {{ feature.table }}.{{ feature.column.name }}
+        {%- endfor %}
+    from purchase_features
+    inner join current_run on purchase_features.as_of_date = current_run.as_of_date
+    inner join demographic_features
         on
-            purchase.as_of_date = demographic.as_of_date
-            and purchase.customer_id = demographic.customer_id
-    inner join financial
+            purchase_features.as_of_date = demographic_features.as_of_date
+            and purchase_features.customer_id = demographic_features.customer_id
+    inner join financial_features
         on
-            purchase.as_of_date = financial.as_of_date
-            and purchase.customer_id = financial.customer_id
-    inner join engagement
+            purchase_features.as_of_date = financial_features.as_of_date
+            and purchase_features.customer_id = financial_features.customer_id
+    inner join engagement_features
         on
-            purchase.as_of_date = engagement.as_of_date
-            and purchase.customer_id = engagement.customer_id
-    left join overall on purchase.customer_id = overall.customer_id
+            purchase_features.as_of_date = engagement_features.as_of_date
+            and purchase_features.customer_id = engagement_features.customer_id
+    left join segments on purchase_features.customer_id = segments.customer_id
 )
 
 select * from final

@@ -58,8 +58,13 @@ joined as (
             when cleaned.quantity != floor(cleaned.quantity) then 'quantity_not_a_count'
             when cleaned.quantity >= {{ var('largest_line_quantity') }} then 'quantity_not_a_count'
             when cleaned.net_amount is null then 'amount_missing'
-            when cleaned.net_amount < 0 or cleaned.discount_amount < 0 then 'amount_negative'
-            when cleaned.gross_amount >= {{ var('largest_line_amount') }} then 'amount_too_large'
+            when cleaned.net_amount < 0 or cleaned.discount_amount < 0 or cleaned.unit_cost_amount < 0
+                then 'amount_negative'
+            when
+                cleaned.gross_amount >= {{ var('largest_line_amount') }}
+                or cast(cleaned.unit_cost_amount as double) * cast(cleaned.quantity as double)
+                >= {{ var('largest_line_amount') }}
+                then 'amount_too_large'
             when cleaned.gross_amount - cleaned.discount_amount != cleaned.net_amount then 'amounts_disagree'
             when
                 cleaned.gross_amount > 0

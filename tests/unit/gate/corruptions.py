@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 
-from tests.unit.gate.gate_warehouse import NON_BUYER, ONE_DAY_SHOPPER, SHOPPER
+from tests.unit.gate.gate_warehouse import NON_BUYER, ONE_DAY_SHOPPER, PROMPT_PAYER, SHOPPER
 
 CUSTOMERS_NUMBER = (
     "Customers number at least 98% of those at the previous promoted date, "
@@ -100,6 +100,7 @@ _DEMOGRAPHIC = [
         {
             "age_years lies between 0 and 120": "age_years = 121",
             "income_amount is not negative": "income_amount = -0.01",
+            "A customer with an income has an income band": "income_amount = 0, income_band = null",
             "household_size lies between 1 and 100": "household_size = 0",
             "What is unknown is null, not an empty text": "gender = ' '",
         },
@@ -113,17 +114,24 @@ _DEMOGRAPHIC = [
     *_shifts("demographic_features", "age_years", "age_years + 20", "200"),
 ]
 
+_OTHERS_MARGIN = ", ".join(
+    f"{column} = other.{column}" for column in ("cost_amount", "margin_amount", "margin_amount_365d", "margin_share")
+)
+
 _FINANCIAL = [
     *_keys("financial_features"),
     *_never_null(
         "financial_features",
-        "spend_amount spend_amount_30d spend_amount_90d spend_amount_365d gross_amount discount_amount",
+        "spend_amount spend_amount_30d spend_amount_90d spend_amount_365d gross_amount discount_amount cost_amount"
+        " payment_count overdue_amount",
     ),
     *_one_row(
         "financial_features",
         {
             "gross_amount is not negative": "gross_amount = -5, discount_amount = -5, discount_share = 1",
             "Spend equals gross minus discount, to the cent": "discount_amount = 0.01",
+            "The margin of 365 days is known only where that of the lifetime is": "margin_amount_365d = 0.01",
+            "What is overdue counts as late": "overdue_amount = 0.01",
         },
         NON_BUYER,
     ),
@@ -146,7 +154,97 @@ _FINANCIAL = [
             " spend_amount + 0.01",
             "spend_volatility is known where there is recent spend, and only there": "spend_volatility = null",
             "spend_trend_90d is -1 or null exactly where the last 90 days brought nothing": "spend_trend_90d = null",
+            "margin_share is at most 1": "margin_share = 1.01",
+            "margin_share is margin over the spend on the lines with a known cost": "margin_share"
+            " = margin_share + 0.00001",
+            "margin_share is null exactly where the lines with a known cost brought nothing": "margin_share = null",
+            "credit_limit_amount is not negative": "credit_limit_amount = -0.01",
+            "credit_balance_amount is not negative": "credit_balance_amount = -0.01",
+            "credit_utilisation_share is not negative": "credit_utilisation_share = -0.01",
+            "credit_utilisation_share is balance over limit": "credit_utilisation_share"
+            " = credit_utilisation_share + 0.00001",
+            "credit_utilisation_share is null exactly without a balance or a limit": "credit_utilisation_share = null",
+            "external_credit_score lies between 0 and 1000": "external_credit_score = 1001,"
+            " credit_score_band = 'other'",
+            "credit_score_band is the band of the score": "credit_score_band = 'other'",
+            "payment_on_time_share lies between 0 and 1": "payment_on_time_share = 1.01",
+            "payment_late_share lies between 0 and 1": "payment_late_share = 1.01",
+            "payment_failed_share lies between 0 and 1": "payment_failed_share = -0.01",
+            "The shares of payments are null exactly where there is no payment": "payment_failed_share = null",
+            "Each payment is on time, late or failed: the shares add up to 1": "payment_failed_share"
+            " = payment_failed_share + 0.00001",
+            "payment_delay_days_deviation is not negative": "payment_delay_days_deviation = -0.01",
+            "The delay of payments and its deviation are known together": "payment_delay_days_deviation = null",
+            "The delay of payments is known where one is on time, and only where there are payments": ""
+            "payment_delay_days_mean = null, payment_delay_days_deviation = null",
+            "overdue_amount is not negative": "overdue_amount = -0.01",
+            "favourite_payment_method_share lies between 0 and 1": "favourite_payment_method_share = 1.01",
+            "The favourite method of payment and its share are known together, and only where there are payments": ""
+            "favourite_payment_method = null",
         },
+    ),
+    *_one_row(
+        "financial_features",
+        {"Payments are delayed on average only where one is late": "payment_delay_days_mean = 0.5"},
+        PROMPT_PAYER,
+    ),
+    Corruption(
+        "financial_features",
+        "payment_count is not negative",
+        # One more elsewhere, so that the sum stays.
+        (
+            _change("candidate.financial_features", "payment_count = -1"),
+            _change(
+                "candidate.financial_features",
+                "payment_count = payment_count + 1 + (select count(*) from staging.stg_payments"
+                f" where customer_id = '{SHOPPER}' and due_date < {_DATE})",
+                PROMPT_PAYER,
+            ),
+        ),
+    ),
+    Corruption(
+        "financial_features",
+        "Payments over all customers number the payments due before the date",
+        (f"delete from staging.stg_payments where customer_id = '{PROMPT_PAYER}' and due_date < {_DATE}",),
+    ),
+    Corruption(
+        "financial_features",
+        "cost_amount is not negative",
+        # A cent of cost goes to another, and a cent of margin comes back, so that sums and shares stay.
+        (
+            _change("candidate.financial_features", "cost_amount = -0.01, margin_amount = 0.01", NON_BUYER),
+            _change(
+                "candidate.financial_features",
+                "cost_amount = cost_amount + 0.01, margin_amount = margin_amount - 0.01,"
+                " margin_share = (margin_amount - 0.01) / cast(margin_amount + cost_amount as double)",
+                PROMPT_PAYER,
+            ),
+        ),
+    ),
+    Corruption(
+        "financial_features",
+        "Margin and cost do not exceed the spend",
+        (
+            f"update candidate.financial_features as own set {_OTHERS_MARGIN} from (from candidate.financial_features)"
+            f" as other where (own.customer_id, other.customer_id) in"
+            f" (('{SHOPPER}', '{ONE_DAY_SHOPPER}'), ('{ONE_DAY_SHOPPER}', '{SHOPPER}'))",
+        ),
+    ),
+    Corruption(
+        "financial_features",
+        "Cost over all customers equals the cost of all customer days before the date",
+        (
+            "update intermediate.int_customer_days set cost_amount = cost_amount + 0.01"
+            f" where customer_id = '{ONE_DAY_SHOPPER}'",
+        ),
+    ),
+    Corruption(
+        "financial_features",
+        "Margin and cost over all customers equal the spend on the lines with a known cost before the date",
+        (
+            "update intermediate.int_customer_days set costed_net_amount = costed_net_amount - 0.01"
+            f" where customer_id = '{ONE_DAY_SHOPPER}'",
+        ),
     ),
     Corruption(
         "financial_features",
@@ -334,6 +432,77 @@ _ENGAGEMENT = [
     ),
 ]
 
+_DAIRY = "where category = 'dairy' and months_ahead = 2"
+
+_CUSTOMER_FORECASTS = [
+    # The first six of every table; the last one compares features with the night before.
+    *_keys("customer_forecasts")[:-1],
+    *_one_row(
+        "customer_forecasts",
+        {
+            "expected_purchases_90d lies between 0 and the 90 days": "expected_purchases_90d = 90.5",
+            "expected_spend_amount_90d is not negative": "expected_spend_amount_90d = -0.01",
+            "active_probability lies between 0 and 1": "active_probability = 1.01",
+            "next_category_probability lies between 0 and 1": "next_category_probability = -0.01",
+            "No number is infinite or NaN": "expected_purchases_90d = 'nan'",
+            "Purchases and the probability of being active are forecast together": "active_probability = null",
+            "A next category has its probability": "next_category_probability = null",
+            "Purchases are forecast for everyone who has bought, or for nobody": "expected_purchases_90d = null,"
+            " active_probability = null",
+        },
+    ),
+    *_one_row(
+        "customer_forecasts",
+        {"Nothing is forecast for who has never bought": "next_category = 'dairy', next_category_probability = 0.5"},
+        NON_BUYER,
+    ),
+    Corruption(
+        "customer_forecasts",
+        "All expected purchases together lie within a third and three times those of the last 90 days",
+        ("update candidate.customer_forecasts set expected_purchases_90d = expected_purchases_90d / 4",),
+    ),
+]
+
+_DEMAND_FORECAST = [
+    Corruption("category_demand_forecast", description, statements)
+    for description, statements in {
+        "The table holds rows for the batch date": ("delete from candidate.category_demand_forecast",),
+        **{
+            f"{column} is never null": (
+                "insert into candidate.category_demand_forecast"
+                f" select * replace ({others} null as {column}) from candidate.category_demand_forecast {_DAIRY}",
+            )
+            for column, others in {
+                "as_of_date": "",
+                "category": "",
+                "month": "",
+                "months_ahead": "date '2018-04-01' as month,",
+            }.items()
+        },
+        "method is never null": (f"update candidate.category_demand_forecast set method = null {_DAIRY}",),
+        "A category has one row per month": (
+            f"insert into candidate.category_demand_forecast from candidate.category_demand_forecast {_DAIRY}",
+        ),
+        "Every category has the three months ahead": (f"delete from candidate.category_demand_forecast {_DAIRY}",),
+        "months_ahead lies between 1 and 3": (
+            "insert into candidate.category_demand_forecast select * replace (4 as months_ahead,"
+            f" date '2018-04-01' as month) from candidate.category_demand_forecast {_DAIRY}",
+        ),
+        "The first month ahead is the month of the as-of date": (
+            f"update candidate.category_demand_forecast set month = date '2018-05-01' {_DAIRY}",
+        ),
+        "lower_amount is not negative": (
+            f"update candidate.category_demand_forecast set lower_amount = -0.01 {_DAIRY}",
+        ),
+        "The expected amount lies within its interval": (
+            f"update candidate.category_demand_forecast set upper_amount = expected_amount - 0.01 {_DAIRY}",
+        ),
+        "An amount has its interval, and is missing only where the history is too short": (
+            f"update candidate.category_demand_forecast set upper_amount = null {_DAIRY}",
+        ),
+    }.items()
+]
+
 _SEGMENTS = [
     Corruption("customer_segments", description, statements)
     for description, statements in {
@@ -351,9 +520,11 @@ _SEGMENTS = [
         "is_outlier is never null": (_one_label("is_outlier = null"),),
         "distance is never null": (_one_label("distance = null"),),
         "A customer has one label per as-of date and lens": (_copy("candidate.labels", ""),),
-        "Every customer in scope has a label in every lens": (
-            f"delete from candidate.labels where customer_id = '{SHOPPER}' and lens = 'overall'",
+        "Every customer in scope has a label in every lens that ran": (
+            "delete from candidate.labels where lens = 'overall'",
+            "delete from promoted.labels where lens = 'overall'",
         ),
+        "Every label is of a lens that ran": ("delete from candidate.runs where lens = 'purchase'",),
         "Every label is of a customer in scope": (
             _copy("candidate.labels", "'ghost' as customer_id"),
             _copy("candidate.purchase_features", "'ghost' as customer_id"),
@@ -398,8 +569,12 @@ def _packs() -> tuple[tuple[Corruption, ...], ...]:
     by_suite = (_DEMOGRAPHIC, _FINANCIAL, _PURCHASE, _ENGAGEMENT)
     together = zip_longest(*by_suite)
     features = [tuple(corruption for corruption in pack if corruption) for pack in together]
-    return (*features, *((corruption,) for corruption in _SEGMENTS))
+    pairs = zip_longest(_CUSTOMER_FORECASTS, _DEMAND_FORECAST)
+    forecasts = [tuple(corruption for corruption in pack if corruption) for pack in pairs]
+    return (*features, *forecasts, *((corruption,) for corruption in _SEGMENTS))
 
 
-CORRUPTIONS = tuple(chain(_DEMOGRAPHIC, _FINANCIAL, _PURCHASE, _ENGAGEMENT, _SEGMENTS))
+CORRUPTIONS = tuple(
+    chain(_DEMOGRAPHIC, _FINANCIAL, _PURCHASE, _ENGAGEMENT, _CUSTOMER_FORECASTS, _DEMAND_FORECAST, _SEGMENTS)
+)
 PACKS = _packs()

@@ -18,6 +18,7 @@ HISTORY_START = date(2017, 1, 2)
 SHOPPER = "c001"
 ONE_DAY_SHOPPER = "c004"
 NON_BUYER = "c060"
+PROMPT_PAYER = "c003"
 LENSES = ("overall", "purchase")
 
 _TYPES = {
@@ -29,7 +30,12 @@ _TYPES = {
         spend_amount_30d decimal(18, 2), spend_amount_90d decimal(18, 2), spend_amount_365d decimal(18, 2),
         gross_amount decimal(18, 2), discount_amount decimal(18, 2), discount_share double,
         average_order_amount decimal(18, 2), largest_order_amount decimal(18, 2), spend_volatility double,
-        spend_trend_90d double""",
+        spend_trend_90d double, cost_amount decimal(18, 2), margin_amount decimal(18, 2),
+        margin_amount_365d decimal(18, 2), margin_share double, credit_limit_amount decimal(18, 2),
+        credit_balance_amount decimal(18, 2), credit_utilisation_share double, external_credit_score integer,
+        credit_score_band varchar, payment_count bigint, payment_on_time_share double, payment_late_share double,
+        payment_failed_share double, payment_delay_days_mean double, payment_delay_days_deviation double,
+        overdue_amount decimal(18, 2), favourite_payment_method varchar, favourite_payment_method_share double""",
     "purchase_features": """as_of_date date, customer_id varchar, order_count bigint, order_count_30d bigint,
         order_count_90d bigint, order_count_365d bigint, item_count bigint, line_count bigint,
         product_count bigint, category_count bigint, order_day_count bigint, first_order_date date,
@@ -49,6 +55,11 @@ _TYPES = {
         main_device varchar, survey_count bigint, survey_response_rate double, satisfaction_score double,
         nps_score_mean double, review_count bigint, review_score_mean double, complaint_count bigint,
         complaint_count_365d bigint""",
+    "customer_forecasts": """as_of_date date, customer_id varchar, expected_purchases_90d double,
+        expected_spend_amount_90d decimal(18, 2), active_probability double, next_category varchar,
+        next_category_probability double""",
+    "category_demand_forecast": """as_of_date date, category varchar, month date, months_ahead integer,
+        expected_amount decimal(18, 2), lower_amount decimal(18, 2), upper_amount decimal(18, 2), method varchar""",
     "labels": """as_of_date date, lens varchar, customer_id varchar, model_version varchar, cluster integer,
         segment_key varchar, confidence double, is_outlier boolean, distance double,
         previous_model_segment_key varchar""",
@@ -56,7 +67,10 @@ _TYPES = {
 _DAYS = """customer_id varchar, order_date date, order_count bigint, line_count bigint,
     discounted_line_count bigint, item_count bigint, gross_amount decimal(18, 2),
     discount_amount decimal(18, 2), net_amount decimal(18, 2), private_label_amount decimal(18, 2),
-    largest_order_amount decimal(18, 2)"""
+    largest_order_amount decimal(18, 2), cost_amount decimal(18, 2), costed_net_amount decimal(18, 2)"""
+_PAYMENTS = """customer_id varchar, method varchar, due_date date, paid_date date, failed_date date,
+    amount decimal(18, 2)"""
+_SCORE_BANDS = {300: "300-579", 580: "580-669", 670: "670-739", 740: "740-799", 800: "800-850", 851: "other"}
 
 
 @dataclass(frozen=True)
@@ -67,6 +81,24 @@ class Line:
     gross: int  # cents
     discount: int  # cents
 
+    @property
+    def net(self) -> int:
+        return self.gross - self.discount
+
+    @property
+    def cost(self) -> int | None:
+        # Of every tenth product the cost is not known.
+        return None if self.product % 10 == 0 else self.items * (self.gross // (2 * self.items))
+
+
+@dataclass(frozen=True)
+class Payment:
+    method: str
+    due: date
+    paid: date | None
+    failed: date | None
+    amount: int  # cents
+
 
 @dataclass(frozen=True)
 class Order:
@@ -75,7 +107,7 @@ class Order:
 
     @property
     def net(self) -> int:
-        return sum(line.gross - line.discount for line in self.lines)
+        return sum(line.net for line in self.lines)
 
 
 @dataclass(frozen=True)
@@ -100,12 +132,16 @@ class Customer:
     def id(self) -> str:
         return f"c{self.number:03d}"
 
+    @property
+    def payments(self) -> tuple[Payment, ...]:
+        return tuple(_payment(self, index, order) for index, order in enumerate(self.orders) if self.number % 5)
+
 
 def build_warehouse(path: Path, customer_count: int = 60) -> Path:
     """Write a warehouse with candidates as of AS_OF and promoted rows as of PREVIOUS; return its path."""
     customers = [_customer(number) for number in range(1, customer_count + 1)]
     with duckdb.connect(str(path)) as connection:
-        for schema in ("candidate", "promoted", "intermediate"):
+        for schema in ("candidate", "promoted", "staging", "intermediate"):
             connection.execute(f"create schema {schema}")
         connection.execute("create table promoted.dates (as_of_date date, has_labels boolean, content_hash varchar)")
         connection.execute("insert into promoted.dates values (?, true, 'hash')", [PREVIOUS])
@@ -116,10 +152,22 @@ def build_warehouse(path: Path, customer_count: int = 60) -> Path:
                 "financial_features": [_finances(customer, as_of) for customer in known],
                 "purchase_features": [_purchases(customer, as_of) for customer in known],
                 "engagement_features": [_engagement(customer, as_of) for customer in known],
+                "customer_forecasts": [_forecast(customer, as_of) for customer in known],
+                "category_demand_forecast": [
+                    _demand(category, as_of, ahead)
+                    for category in ("dairy", "produce", "flowers")
+                    for ahead in range(3)
+                ],
                 "labels": [_label(customer, as_of, lens) for lens in LENSES for customer in known],
             }
             for table, columns in _TYPES.items():
                 _write(connection, f"{schema}.{table}", columns, rows[table])
+        _write(
+            connection,
+            "candidate.runs",
+            "as_of_date date, lens varchar, customers bigint",
+            [(AS_OF, lens, sum(customer.first_seen < AS_OF for customer in customers)) for lens in LENSES],
+        )
         _write(
             connection,
             "intermediate.int_customer_first_seen",
@@ -131,6 +179,16 @@ def build_warehouse(path: Path, customer_count: int = 60) -> Path:
             "intermediate.int_customer_days",
             _DAYS,
             [_day(customer, order) for customer in customers for order in customer.orders],
+        )
+        _write(
+            connection,
+            "staging.stg_payments",
+            _PAYMENTS,
+            [
+                (customer.id, payment.method, payment.due, payment.paid, payment.failed, _money(payment.amount))
+                for customer in customers
+                for payment in customer.payments
+            ],
         )
     return path
 
@@ -237,7 +295,30 @@ def _day(customer: Customer, order: Order) -> tuple[Any, ...]:
         _money(order.net),
         0,
         _money(order.net),
+        *_costs([order]),
     )
+
+
+def _payment(customer: Customer, index: int, order: Order) -> Payment:
+    """Return what was due for an order: customer 3 pays in time, of the others one in ten fails and two are late."""
+    due = order.day + timedelta(days=14 * (index % 2))
+    fate = 9 if customer.id == PROMPT_PAYER else (customer.number + index) % 10
+    paid = {0: None, 1: due + timedelta(days=6), 2: None}.get(fate, due - timedelta(days=index % 3))
+    method = ("card", "transfer", "cash")[(customer.number + index % 2) % 3]
+    return Payment(method, due, paid, due + timedelta(days=1) if fate == 0 else None, order.net)
+
+
+def _costs(orders: list[Order]) -> tuple[float | None, float | None]:
+    """Return the cost of the lines whose cost is known and what these brought; None where there are none."""
+    costed = [line for order in orders for line in order.lines if line.cost is not None]
+    if not costed:
+        return None, None
+    return _money(sum(line.cost or 0 for line in costed)), _money(sum(line.net for line in costed))
+
+
+def _margin(orders: list[Order]) -> float | None:
+    cost, net = _costs(orders)
+    return None if cost is None or net is None else round(net - cost, 2)
 
 
 def _demographics(customer: Customer, as_of: date) -> tuple[Any, ...]:
@@ -285,6 +366,47 @@ def _finances(customer: Customer, as_of: date) -> tuple[Any, ...]:
         _money(max(order.net for order in orders)) if orders else None,
         _ratio(pstdev(windows), fmean(windows)) if sum(windows) else None,
         _ratio(recent - earlier, recent + earlier),
+        *_earnings(orders, as_of),
+        *_credit(customer),
+        *_payment_habits(customer, as_of),
+    )
+
+
+def _earnings(orders: list[Order], as_of: date) -> tuple[Any, ...]:
+    cost, net = _costs(orders)
+    margin = _margin(orders)
+    return (cost or 0, margin, _margin(_within(orders, as_of, 365)), _ratio(margin or 0, net or 0))
+
+
+def _credit(customer: Customer) -> tuple[Any, ...]:
+    number = customer.number
+    if number % 4 == 3:
+        return (None,) * 5
+    limit, score = 100_000 + 10_000 * number, 290 + number * 37 % 570
+    balance = limit * (number % 12) // 10
+    band = next((name for start, name in reversed(_SCORE_BANDS.items()) if start <= score), "other")
+    return (_money(limit), _money(balance), _ratio(balance, limit), score, band)
+
+
+def _payment_habits(customer: Customer, as_of: date) -> tuple[Any, ...]:
+    due = [payment for payment in customer.payments if payment.due < as_of]
+    paid = [payment for payment in due if payment.paid and payment.paid < as_of]
+    failed = [payment for payment in due if payment not in paid and payment.failed and payment.failed < as_of]
+    delays = [(payment.paid - payment.due).days for payment in paid if payment.paid]
+    on_time = sum(delay <= 0 for delay in delays)
+    still_open = [payment for payment in due if payment not in paid and payment not in failed]
+    methods = Counter(payment.method for payment in due)
+    favourite = min(methods, key=lambda name: (-methods[name], name)) if due else None
+    return (
+        len(due),
+        _ratio(on_time, len(due)),
+        _ratio(len(due) - on_time - len(failed), len(due)),
+        _ratio(len(failed), len(due)),
+        round(fmean(delays), 6) if delays else None,
+        round(pstdev(delays), 6) if delays else None,
+        _money(sum(payment.amount for payment in still_open)),
+        favourite,
+        _ratio(methods[favourite], len(due)) if favourite else None,
     )
 
 
@@ -406,6 +528,21 @@ def _feedback(customer: Customer) -> tuple[Any, ...]:
         complaints,
         complaints // 2,
     )
+
+
+def _forecast(customer: Customer, as_of: date) -> tuple[Any, ...]:
+    recent = len({order.day for order in _within(_before(customer, as_of), as_of, 90)})
+    if not _before(customer, as_of):
+        return (as_of, customer.id, *[None] * 5)
+    return (as_of, customer.id, recent + 0.25, 20.0 * recent, 0.75, "dairy", 0.6)
+
+
+def _demand(category: str, as_of: date, ahead: int) -> tuple[Any, ...]:
+    month = date(as_of.year + (as_of.month + ahead - 1) // 12, (as_of.month + ahead - 1) % 12 + 1, 1)
+    # Flowers came last month: nothing can be said of them yet.
+    if category == "flowers":
+        return (as_of, category, month, ahead + 1, None, None, None, "too_little_history")
+    return (as_of, category, month, ahead + 1, 100 + ahead, 80, 130, "recent_mean")
 
 
 def _label(customer: Customer, as_of: date, lens: str) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
 """Is a landing complete, readable and fresh enough for a date?"""
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,9 @@ from segmentation_job.errors import MisconfiguredError, SourceNotReadyError
 from segmentation_job.landing.declaration import SourceDeclaration, read_declaration
 from segmentation_job.landing.demonstration import land_demonstration
 from segmentation_job.landing.readiness import check_freshness, inspect_landing, landing_fingerprint
+from segmentation_job.landing.simulated_shop.columns import SCHEMAS
+from segmentation_job.landing.simulated_shop.options import ShopOptions
+from segmentation_job.settings import PROJECT_DIR
 
 DECLARATION = """
 version: 2
@@ -125,3 +128,43 @@ def test_an_empty_landing_without_demonstration_files_says_what_to_do(
 ) -> None:
     with pytest.raises(SourceNotReadyError, match="put its files there"):
         land_demonstration(declaration, source_dir, tmp_path / "shop" / "landing")
+
+
+def shop_declaration(data_dir: Path) -> tuple[SourceDeclaration, Path]:
+    source_dir = PROJECT_DIR / "dbt_project" / "sources" / "simulated_shop"
+    return read_declaration(source_dir, {"SEGMENTATION_DATA_DIR": str(data_dir)}), source_dir
+
+
+def test_the_simulated_shop_lands_where_it_is_not_and_is_ready_for_the_day_after_its_end(tmp_path: Path) -> None:
+    shop, source_dir = shop_declaration(tmp_path)
+    landing = tmp_path / "simulated_shop" / "landing"
+    said: list[str] = []
+    options = ShopOptions(customers=60, days=90)
+    written = land_demonstration(shop, source_dir, landing, options, said.append)
+    assert len(written) == len(shop.tables) == 12
+    assert said == [
+        f"Making a shop of 60 customers (seed 1) in {tmp_path / 'simulated_shop'} …",
+        "  60 of 60 customers",
+    ]
+    assert land_demonstration(shop, source_dir, landing, options, said.append) == []
+    landed = inspect_landing(shop, options.end, "UTC")
+    assert {table.newest_date for table in landed} == {None, options.end - timedelta(days=1)}
+    assert (landing.parent / "truth" / "planted_dirt").is_dir()
+
+
+def test_the_simulated_shop_declares_every_entity_with_the_columns_that_are_landed() -> None:
+    shop, _ = shop_declaration(Path("data"))
+    assert {table.name: table.columns for table in shop.tables} == {
+        entity: tuple(schema.names) for entity, schema in SCHEMAS.items()
+    }
+    assert shop.absent_entities == ()
+    assert shop.default_as_of == ShopOptions().end
+
+
+def test_a_part_of_a_simulated_shop_is_neither_used_nor_filled_up(tmp_path: Path) -> None:
+    shop, source_dir = shop_declaration(tmp_path)
+    landing = tmp_path / "simulated_shop" / "landing"
+    (landing / "orders").mkdir(parents=True)
+    with pytest.raises(SourceNotReadyError, match="a part of a simulated shop: it has no customers, products"):
+        land_demonstration(shop, source_dir, landing, ShopOptions(customers=60))
+    assert [path.name for path in landing.iterdir()] == ["orders"]

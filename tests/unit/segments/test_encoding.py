@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from segmentation_job.segments.encoding import FloatArray, encode, fit_encoding, missing_shares, quantise
+from segmentation_job.segments.encoding import (
+    ABOVE_ZERO,
+    CATEGORY,
+    MISSING,
+    ZERO,
+    FeatureValues,
+    FloatArray,
+    encode,
+    fit_encoding,
+    missing_shares,
+    quantise,
+)
 from segmentation_job.segments.lenses import Lens, LensFeature, Objective
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -35,6 +47,18 @@ def _three_features() -> Lens:
 
 
 LENS = _three_features()
+
+
+def _of_one(encoding: str, order: tuple[str, ...] = ()) -> Lens:
+    words: dict[str, Any] = {"family": "f", "high": "h", "low": "", "label": "l", "unit": "category"}
+    return replace(LENS, features=(LensFeature("t", "a", encoding, order=order, **words),))
+
+
+def _texts(*values: str | None) -> FeatureValues:
+    """One text feature; the codes run against the alphabet, so that nothing can lean on them."""
+    known = sorted({value for value in values if value is not None}, reverse=True)
+    codes = [np.nan if value is None else float(known.index(value)) for value in values]
+    return FeatureValues(np.array(codes)[:, None], {0: tuple(known)})
 
 
 @given(arrays(np.float64, (3, 2), elements=finite), st.integers(1, 15))
@@ -83,8 +107,9 @@ def test_a_value_beyond_the_winsor_bounds_counts_as_the_bound(lens: Lens, shop: 
     far, farther = shop[:1].copy(), shop[:1].copy()
     far[0, 1], farther[0, 1] = 1e4, 1e9
     assert np.array_equal(encode(far, encoding), encode(farther, encoding))
-    assert encoding.features[2].low == pytest.approx(np.quantile(shop[:, 2], 0.01))
-    assert encoding.features[2].high == pytest.approx(np.quantile(shop[:, 2], 0.99))
+    (column,) = encoding.features[2].columns
+    assert column.low == pytest.approx(np.quantile(shop[:, 2], 0.01))
+    assert column.high == pytest.approx(np.quantile(shop[:, 2], 0.99))
 
 
 @pytest.mark.parametrize("silent", [0.1, 0.0, -3e7, np.nan])
@@ -125,7 +150,98 @@ def test_whatever_comes_in_finite_numbers_come_out_row_by_row(values: FloatArray
     assert np.array_equal(np.vstack([encode(row[None, :], encoding) for row in values]), whole)
 
 
-def test_the_share_of_missing_values_is_by_feature() -> None:
-    values = np.array([[np.nan, 1.0], [np.nan, np.nan], [2.0, 3.0], [2.0, 3.0]])
-    assert missing_shares(values).tolist() == [0.5, 0.25]
-    assert missing_shares(values[:0]).tolist() == [0.0, 0.0]
+def test_the_share_of_missing_values_is_by_feature(lens: Lens) -> None:
+    values = np.array([[np.nan, 1.0, 0.1], [np.nan, np.nan, 0.2], [2.0, 3.0, 0.3], [2.0, 3.0, 0.4]])
+    encoding = fit_encoding(values, lens)
+    assert missing_shares(values, encoding).tolist() == [0.5, 0.25, 0.0]
+    assert missing_shares(values[:0], encoding).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_one_hot_block_is_hand_computed_and_has_the_variance_of_one_number() -> None:
+    values = _texts(*["north"] * 5, *["south"] * 3, *[None] * 2)
+    encoding = fit_encoding(values, _of_one("one_hot"))
+    (feature,) = encoding.features
+    assert [(column.part, column.category) for column in feature.columns] == [
+        (CATEGORY, "north"),
+        (CATEGORY, "south"),
+        (MISSING, ""),
+    ]
+    # Shares 0.5, 0.3 and 0.2 have variances 0.25, 0.21 and 0.16, in all 0.62.
+    X = encode(values, encoding)
+    assert X[0] == pytest.approx(np.array([0.5, -0.3, -0.2]) / np.sqrt(0.62))
+    assert X[-1] == pytest.approx(np.array([-0.5, -0.3, 0.8]) / np.sqrt(0.62))
+    assert X.var(axis=0).sum() == pytest.approx(1)
+
+
+def test_categories_get_a_column_from_one_in_a_hundred_on_and_at_most_twelve_do() -> None:
+    values = _texts(*["common"] * 98, "rare", None)
+    (feature,) = fit_encoding(values, _of_one("one_hot")).features
+    assert [column.category or column.part for column in feature.columns] == ["common", "rare", MISSING]
+    values = _texts(*["common"] * 198, "rare", None)
+    (feature,) = fit_encoding(values, _of_one("one_hot")).features
+    assert [column.category for column in feature.columns] == ["common"]
+    values = _texts(*[f"city {number:02}" for number in range(20) for _ in range(5)])
+    (feature,) = fit_encoding(values, _of_one("one_hot")).features
+    assert [column.category for column in feature.columns] == [f"city {number:02}" for number in range(12)]
+
+
+def test_a_category_that_was_not_there_at_the_fit_is_none_of_those_that_were() -> None:
+    values = _texts(*["north"] * 5, *["south"] * 5)
+    encoding = fit_encoding(values, _of_one("one_hot"))
+    unseen = encode(_texts("west", None), encoding)
+    assert unseen == pytest.approx(np.full((2, 2), -0.5 / np.sqrt(0.5)))
+
+
+def test_the_codes_of_categories_mean_nothing() -> None:
+    values = _texts(*["north"] * 5, *["south"] * 3, *[None] * 2)
+    other = FeatureValues(np.array([[1.0]] * 5 + [[0.0]] * 3 + [[np.nan]] * 2), {0: ("south", "north", "nowhere")})
+    for lens in (_of_one("one_hot"), _of_one("ordinal", ("south", "north"))):
+        encoding = fit_encoding(values, lens)
+        assert fit_encoding(other, lens) == encoding
+        assert np.array_equal(encode(other, encoding), encode(values, encoding))
+
+
+def test_an_ordinal_value_is_its_place_and_one_out_of_order_is_missing() -> None:
+    values = _texts("low", "low", "middle", "high", "high", "enormous", None)
+    encoding = fit_encoding(values, _of_one("ordinal", ("low", "middle", "high")))
+    X = encode(values, encoding)[:, 0]
+    # The places 0, 0, 1, 2, 2 have the median 1, which stands in for the last two: mean 1, variance 4 / 7.
+    assert X.tolist() == pytest.approx((np.array([-1, -1, 0, 1, 1, 0, 0]) / np.sqrt(4 / 7)).tolist())
+    assert missing_shares(values, encoding).tolist() == [pytest.approx(2 / 7)]
+
+
+def test_a_hurdle_tells_nothing_from_something_and_something_by_its_log() -> None:
+    lens = replace(LENS, features=(replace(LENS.features[0], encoding="hurdle"),))
+    values = np.array([[0.0]] * 4 + [[np.e - 1]] * 2 + [[np.e**3 - 1]] * 2)
+    encoding = fit_encoding(values, lens)
+    zero, above = encoding.features[0].columns
+    assert (zero.part, above.part) == (ZERO, ABOVE_ZERO)
+    assert (zero.mean, above.mean, above.scale) == pytest.approx((0.5, 2.0, 1.0))
+    X = encode(values, encoding)
+    assert X[[0, 4, 6]] == pytest.approx(np.array([[1, 0], [-1, -1], [-1, 1]]) * np.sqrt(0.5))
+    # Below nothing is nothing. The median lies halfway to the first log: a missing value is the least of something.
+    assert encode(np.array([[-3.0], [np.nan]]), encoding) == pytest.approx(X[[0, 4]])
+
+
+def test_a_hurdle_that_nobody_is_short_of_weighs_as_its_log_alone() -> None:
+    lens = replace(LENS, features=(replace(LENS.features[0], encoding="hurdle"),))
+    values = np.array([[1.0], [3.0], [9.0]] * 40)
+    X = encode(values, fit_encoding(values, lens))
+    assert X.shape == (120, 1)
+    assert X.var() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("encoding", ["one_hot", "ordinal"])
+def test_a_category_that_all_or_none_have_is_idle(encoding: str) -> None:
+    for values in (_texts(*["north"] * 300), _texts(*[None] * 300)):
+        fitted = fit_encoding(values, _of_one(encoding, ("north", "south") if encoding == "ordinal" else ()))
+        assert fitted.idle_features == ("t.a",)
+        assert not encode(values, fitted).any()
+        assert not encode(_texts("south", "north", None), fitted).any()
+
+
+def test_a_category_that_was_read_as_a_number_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"feature t\.a was read as a number, but its encoding is of a text"):
+        fit_encoding(np.ones((3, 1)), _of_one("one_hot"))
+    with pytest.raises(ValueError, match=r"feature t\.a was read as a text, but its encoding is of a number"):
+        fit_encoding(_texts("a", "b"), replace(LENS, features=LENS.features[:1]))

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 import segmentation_job
 from segmentation_job.segments.algorithms import IntArray
-from segmentation_job.segments.encoding import FloatArray, encode, fit_encoding
+from segmentation_job.segments.encoding import FeatureValues, FloatArray, RawValues, encode, fit_encoding
 from segmentation_job.segments.explanation import (
     SegmentText,
     Trait,
+    _measures,
     _simplified,
     name_segments,
     recommended_action,
@@ -29,13 +30,13 @@ OVERALL = parse_lens(OVERALL_PATH.read_text(encoding="utf-8"), str(OVERALL_PATH)
 
 
 def texts(
-    values: FloatArray,
+    values: RawValues,
     clusters: IntArray,
     lens: Lens,
     taken: dict[str, str] | None = None,
     keys: tuple[str, ...] = KEYS,
 ) -> list[SegmentText]:
-    return name_segments(encode(values, fit_encoding(values, lens)), clusters, lens, taken or {}, keys, values)
+    return name_segments(values, fit_encoding(values, lens), clusters, lens, taken or {}, keys)
 
 
 def test_a_name_says_what_sets_the_segment_apart(shop: FloatArray, lens: Lens) -> None:
@@ -94,10 +95,10 @@ def test_names_never_repeat_however_alike_the_segments_are(k: int, seed: int) ->
     random = np.random.default_rng(seed)
     values = random.integers(0, 3, (120, 14)).astype(float)
     clusters = random.integers(0, k, 120)
-    X = (values - values.mean(axis=0)) / values.std(axis=0)
+    encoding = fit_encoding(values, OVERALL)
     keys = tuple(f"k{cluster}" for cluster in range(k))
     taken = {"k0": "Typical shoppers", "gone": "Lapsed shoppers"}
-    named = [text.name.casefold() for text in name_segments(X, clusters, OVERALL, taken, keys, values)]
+    named = [text.name.casefold() for text in name_segments(values, encoding, clusters, OVERALL, taken, keys)]
     assert len(set(named)) == k
     assert "lapsed shoppers" not in named
 
@@ -186,7 +187,8 @@ def test_precision_is_of_those_who_meet_the_rule_and_recall_of_those_who_belong(
 def test_of_two_conditions_on_one_feature_the_narrower_is_said(lens: Lens) -> None:
     values = np.column_stack([np.arange(100), np.arange(100), np.ones(100)]).astype(float)
     path = [(0, True, 10.5), (1, False, 80.0), (0, True, 30.5), (1, False, 60.0)]
-    said = [(condition.index, condition.above, condition.threshold) for condition in _simplified(path, values, lens)]
+    measures = _measures(FeatureValues(values), lens)
+    said = [(condition.index, condition.above, condition.threshold) for condition in _simplified(path, measures)]
     assert said == [(0, True, 30.0), (1, False, 60.0)]
 
 
@@ -218,3 +220,81 @@ def test_the_first_action_whose_traits_are_all_there_is_recommended(
 ) -> None:
     present = [Trait(column, direction, 1.0) for column, direction in traits]
     assert recommended_action(present, lens) == action
+
+
+def categories(*values: str | None) -> FeatureValues:
+    """One text feature, and nothing in the others."""
+    known = sorted({value for value in values if value is not None})
+    numbers = np.zeros((len(values), 3))
+    numbers[:, 0] = [np.nan if value is None else known.index(value) for value in values]
+    return FeatureValues(numbers, {0: tuple(known)})
+
+
+def lens_of(make_lens: Any, **changes: Any) -> Lens:
+    """A lens whose first feature has categories."""
+    region = {**FEATURE, "column": "t.region", "encoding": "one_hot", "label": "region", "unit": "category"}
+    others = [
+        {**FEATURE, "column": f"t.{name}", "family": name, "high": f"{name}-rich", "low": ""} for name in ("b", "c")
+    ]
+    first = {**region, "high": "{value}", "low": "", "missing": "unplaced", **changes}
+    lens: Lens = make_lens(features=[first, *others], actions=[])
+    return lens
+
+
+def test_a_name_says_the_category_that_is_more_frequent(make_lens: Any) -> None:
+    lens = lens_of(make_lens)
+    values = categories(*["North"] * 90, *["South"] * 10, *["South"] * 90, *["North"] * 10, *[None] * 100)
+    north, south, unknown = texts(values, GROUPS, lens)
+    assert [text.name for text in (north, south, unknown)] == ["North shoppers", "South shoppers", "Unplaced shoppers"]
+    # A third have each: (0.9 - 1/3) / sqrt(1/3 * 2/3).
+    assert [(trait.direction, trait.category) for trait in north.traits] == [("high", "North")]
+    assert north.traits[0].difference == pytest.approx((0.9 - 1 / 3) / np.sqrt(2 / 9), abs=1e-6)
+    assert north.description == (
+        "These shoppers stand out by a far higher share with region North (90%, all customers 33.3%)."
+    )
+    assert "a far higher share with no known region (100%, all customers 33.3%)" in unknown.description
+    assert unknown.traits[0].direction == "missing"
+
+
+def test_a_noun_may_hold_the_category(make_lens: Any) -> None:
+    lens = lens_of(make_lens, high_noun="people of the {value}")
+    values = categories(*["North"] * 100, *["South"] * 200)
+    first, second = texts(values, np.repeat([0, 1], [100, 200]), lens, keys=("a", "b"))
+    assert (first.name, second.name) == ("People of the North", "People of the South")
+
+
+def test_names_by_category_stay_unique(make_lens: Any) -> None:
+    lens = lens_of(make_lens)
+    values = categories(*["North"] * 100, *["South"] * 200)
+    first, second = texts(values, np.repeat([0, 1], [100, 200]), lens, {"gone": "north shoppers"}, ("a", "b"))
+    assert (first.name, second.name) == ("North shoppers, group two", "South shoppers")
+
+
+def test_an_ordinal_feature_is_told_in_its_own_words(make_lens: Any) -> None:
+    lens = lens_of(make_lens, encoding="ordinal", order=["low", "middle", "high"], high="rich", low="poor", missing="")
+    values = categories(*["high"] * 100, *["middle"] * 100, *["low"] * 100)
+    rich, middle, poor = texts(values, GROUPS, lens)
+    assert (rich.name, middle.name, poor.name) == ("Rich shoppers", "Typical shoppers", "Poor shoppers")
+    assert "a far higher region (typically high, all customers middle)" in rich.description
+    rule = shallow_rule(values, GROUPS, 2, lens)
+    assert (rule.text, rule.precision, rule.recall) == ("region ≤ low", 1.0, 1.0)
+
+
+def test_a_hurdle_is_said_once_by_its_stronger_side(make_lens: Any) -> None:
+    lens = lens_of(make_lens, encoding="hurdle", unit="amount", high="giving", low="stingy", missing="")
+    values = np.zeros((300, 3))
+    values[:100, 0] = np.random.default_rng(1).uniform(50, 60, 100)
+    first, second = texts(values, np.repeat([0, 1], [100, 200]), lens, keys=("a", "b"))
+    assert [trait.direction for trait in first.traits] == ["high"]
+    assert [trait.direction for trait in second.traits] == ["low"]
+    assert (first.name, second.name) == ("Giving shoppers", "Stingy shoppers")
+
+
+def test_a_rule_names_the_category_and_an_unknown_one_meets_no_condition(make_lens: Any) -> None:
+    lens = lens_of(make_lens)
+    values = categories(*["North"] * 100, *["South"] * 80, *["West"] * 60, *[None] * 60)
+    rule = shallow_rule(values, np.repeat([1, 0], [100, 200]), 1, lens)
+    assert (rule.text, rule.precision, rule.recall) == ("region is North", 1.0, 1.0)
+    others = shallow_rule(values, np.repeat([0, 1], [100, 200]), 1, lens)
+    assert others.text == "region is not North"
+    assert (others.precision, others.recall) == (1.0, 0.7)

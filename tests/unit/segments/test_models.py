@@ -16,8 +16,9 @@ from threadpoolctl import threadpool_limits
 
 from segmentation_job.segments.algorithms import ALGORITHMS, KMeansAlgorithm, nearest, squared_distances
 from segmentation_job.segments.assignment import assign, assignment_to
-from segmentation_job.segments.encoding import FloatArray, encode, quantise
-from segmentation_job.segments.fitting import fit_model
+from segmentation_job.segments.encoding import FeatureValues, FloatArray, encode, fit_encoding, quantise
+from segmentation_job.segments.errors import LensError
+from segmentation_job.segments.fitting import fit_model, require_live_features
 from segmentation_job.segments.lenses import Lens
 from segmentation_job.segments.model import Model
 
@@ -163,3 +164,38 @@ def test_the_cost_of_a_model_is_measured_on_encoded_values(model: Model, shop: F
     X = encode(shop[:1], model.encoding)[0]
     expected = [((X - np.array(centroid)) ** 2).sum() for centroid in model.centroids]
     assert model.cost(shop[:1])[0] == pytest.approx(expected)
+
+
+def test_a_model_of_every_encoding_comes_back_from_json_and_labels_alike(make_lens: Any, shop: FloatArray) -> None:
+    like = {"family": "f", "high": "", "low": "", "label": "l"}
+    text = {**like, "unit": "category"}
+    number = {**like, "unit": "amount"}
+    lens = make_lens(
+        features=[
+            {**text, "column": "t.region", "encoding": "one_hot"},
+            {**text, "column": "t.band", "encoding": "ordinal", "order": ["low", "high"]},
+            {**number, "column": "t.returns", "encoding": "hurdle"},
+            {**number, "column": "t.amount", "encoding": "log"},
+        ],
+        actions=[],
+    )
+    numbers = np.column_stack([shop[:, 0] % 3, shop[:, 0] % 2, np.maximum(shop[:, 0] - 9, 0), shop[:, 1]])
+    numbers[::7, 0] = np.nan
+    values = FeatureValues(numbers, {0: ("north", "south", "west"), 1: ("high", "low")})
+    model = fit_model(values, lens, "kmeans", 3, AS_OF)
+    # Three regions and unknown, a place in the order, nothing or how much, and a number.
+    assert len(model.centroids[0]) == 4 + 1 + 2 + 1
+    restored = Model.from_json(model.to_json())
+    assert restored == model
+    assert restored.version == model.version
+    again = FeatureValues(numbers[::-1].copy(), values.texts)
+    assert np.array_equal(assign(restored, again).cluster[::-1], assign(model, values).cluster)
+
+
+def test_a_lens_with_fewer_than_two_features_that_vary_is_refused_with_the_remedy(lens: Lens, shop: FloatArray) -> None:
+    values = shop.copy()
+    values[:, 0] = np.nan
+    require_live_features(fit_encoding(values, lens), lens, AS_OF)
+    values[:, 2] = 0.5
+    with pytest.raises(LensError, match=r"lens shop: of its 3 features 1 vary .* 2018-01-01.*SEGMENTATION_LENSES"):
+        require_live_features(fit_encoding(values, lens), lens, AS_OF)

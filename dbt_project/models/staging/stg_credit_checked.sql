@@ -1,0 +1,63 @@
+with credit as (
+    select * from {{ ref('input_credit') }}
+),
+
+known_customers as (
+    select * from {{ ref('stg_known_customers') }}
+),
+
+cleaned as (
+    select
+        {{ clean_text('customer_id') }} as customer_id,
+        credit_date,
+        limit_amount,
+        balance_amount,
+        external_score,
+        ingested_at,
+        unreadable_columns
+    from credit
+),
+
+checked as (
+    select
+        cleaned.*,
+        case
+            when cleaned.customer_id is null then 'customer_missing'
+            when cleaned.unreadable_columns != '' then 'value_unreadable'
+            when cleaned.credit_date is null then 'date_missing'
+            when not {{ is_possible_date('cleaned.credit_date') }} then 'date_impossible'
+            when known_customers.customer_id is null then 'customer_unknown'
+            when known_customers.known_from_date > cleaned.credit_date then 'customer_unknown'
+            when cleaned.limit_amount < 0 then 'limit_negative'
+            when cleaned.balance_amount < 0 then 'balance_negative'
+            when cleaned.external_score < 0 or cleaned.external_score > 1000 then 'score_out_of_range'
+            when
+                cleaned.limit_amount >= {{ var('largest_line_amount') }}
+                or cleaned.balance_amount >= {{ var('largest_line_amount') }}
+                then 'amount_too_large'
+        end as own_reason
+    from cleaned
+    left join known_customers on cleaned.customer_id = known_customers.customer_id
+),
+
+numbered as (
+    select
+        *,
+        row_number() over (
+            partition by customer_id, credit_date
+            order by
+                case when own_reason is null then 0 else 1 end,
+                ingested_at desc nulls last,
+                {{ row_content(['limit_amount', 'balance_amount', 'external_score']) }}
+        ) as copy_number
+    from checked
+),
+
+final as (
+    select
+        *,
+        coalesce(own_reason, case when copy_number > 1 then 'duplicate' end) as quarantine_reason
+    from numbered
+)
+
+select * from final

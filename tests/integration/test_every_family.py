@@ -1,0 +1,89 @@
+"""A shop that has all six families: every promised table is filled, every planted row of dirt is found."""
+
+import re
+from collections import Counter
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.support.nights import PROJECT_DIR, Nights
+from tests.support.published import PROMISED_COLUMNS, columns_of
+from tests.support.shared_builds import built_once
+from tests.support.simulated_shop import SOURCE, truth_of_shop, write_small_shop
+
+AS_OF = date(2026, 1, 1)
+QUESTIONS = PROJECT_DIR / "docs" / "questions.md"
+SHIPPED_LENSES = {"overall", "demographic", "financial", "purchase", "engagement"}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Nights:
+    """A night on a simulated shop of 900 customers."""
+
+    def build(place: Path) -> None:
+        write_small_shop(place, customers=900)
+        Nights(place, {"SOURCE": SOURCE}).run(AS_OF)
+
+    return Nights(built_once(tmp_path_factory, "every_family", build), {"SOURCE": SOURCE})
+
+
+def answers() -> list[tuple[str, str, tuple[str, ...]]]:
+    """Return the rows of the table of questions: what is asked, the table and its columns that answer it."""
+    found = []
+    for line in QUESTIONS.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if len(cells) == 3 and re.fullmatch(r"`\w+`", cells[1]):
+            found.append((cells[0], cells[1].strip("`"), tuple(re.findall(r"`(\w+)`", cells[2]))))
+    return found
+
+
+def test_every_promised_table_holds_rows(shop: Nights) -> None:
+    with duckdb.connect(str(shop.serving_link), read_only=True) as published:
+        found = columns_of(published)
+        missing = {table: columns - found.get(table, set()) for table, columns in PROMISED_COLUMNS.items()}
+        assert {table: columns for table, columns in missing.items() if columns} == {}
+        # A first night has nothing before it to move from.
+        empty = [table for table in found if published.execute(f"select 1 from {table} limit 1").fetchall() == []]
+    assert empty == []
+
+
+def test_every_shipped_lens_labels_every_customer(shop: Nights) -> None:
+    with duckdb.connect(str(shop.serving_link), read_only=True) as published:
+        labelled = dict(published.execute("select lens, count(*) from customer_segments group by lens").fetchall())
+        customers = published.execute("select count(*) from customer_360").fetchall()[0][0]
+    assert labelled == dict.fromkeys(SHIPPED_LENSES, customers)
+    assert customers > 700
+
+
+def test_what_is_set_aside_is_what_was_planted_with_its_reason(shop: Nights) -> None:
+    planted = Counter(
+        duckdb.execute(
+            f"select entity, reason, record_key from '{truth_of_shop(shop.data_dir, 'planted_dirt')}'"
+        ).fetchall()
+    )
+    set_aside = Counter(shop.query("select entity, reason, record_key from staging.quarantine"))
+    assert set_aside == planted
+    assert len({(entity, reason) for entity, reason, _ in planted}) > 50
+
+
+@pytest.mark.parametrize(("question", "table", "columns"), answers(), ids=lambda value: str(value)[:40])
+def test_every_question_of_the_mission_has_rows_that_answer_it(
+    shop: Nights, question: str, table: str, columns: tuple[str, ...]
+) -> None:
+    assert columns, question
+    with duckdb.connect(str(shop.serving_link), read_only=True) as published:
+        for column in columns:
+            found = published.execute(f'select count("{column}"), count(distinct "{column}") from {table}').fetchall()
+            assert found[0][0] > 0, f"{question}: {table}.{column} holds nothing"
+
+
+def test_the_table_of_questions_names_every_topic_of_the_mission() -> None:
+    asked = " ".join(question.lower() for question, _, _ in answers())
+    topics = (
+        "age", "gender", "income", "geograph", "culture", "spend", "margin", "credit", "payment", "product", "season",
+        "recurring", "category", "repeat", "reward", "high-value", "brows", "interest", "cart", "survey", "review",
+        "industry", "technolog", "demand", "competitor", "future",
+    )  # fmt: skip
+    assert [topic for topic in topics if topic not in asked] == []

@@ -1,0 +1,100 @@
+"""Which lenses run on a source: by their files, the setting and what the source maps."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from segmentation_job.errors import MisconfiguredError
+from segmentation_job.runs.versions import choose_lenses, read_lenses, read_skipped_lenses
+from segmentation_job.segments.errors import LensError
+from segmentation_job.settings import Settings
+
+SHIPPED = Settings.from_environment({})
+
+
+def settings_of(**environment: str) -> Settings:
+    return Settings.from_environment(environment)
+
+
+def lens_folder(folder: Path, **lenses: dict[str, Any]) -> str:
+    """Write lenses like `overall` under other names, with keys added; return the folder's path."""
+    content = yaml.safe_load((SHIPPED.lenses_dir / "overall.yaml").read_text())
+    for name, changes in lenses.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump({**content, "name": name, **changes}))
+    return str(folder)
+
+
+def test_on_the_demonstration_data_four_lenses_run_and_the_others_say_why_not() -> None:
+    settings = settings_of()
+    assert [lens.name for lens in read_lenses(settings)] == ["demographic", "engagement", "overall", "purchase"]
+    assert {lens.name: lens.reason for lens in read_skipped_lenses(settings)} == {
+        "cultural": "lens cultural is skipped: its file says enabled: false; name it in SEGMENTATION_LENSES to run it",
+        "financial": "lens financial is skipped: the source has no payments and no credit",
+    }
+
+
+def test_a_source_of_customers_and_orders_alone_runs_without_engagement() -> None:
+    settings = settings_of(SOURCE="example_csv")
+    assert [lens.name for lens in read_lenses(settings)] == ["demographic", "overall", "purchase"]
+    reasons = {lens.name: lens.reason for lens in read_skipped_lenses(settings)}
+    assert reasons["engagement"] == (
+        "lens engagement is skipped: the source has no web_events, no loyalty_events, no feedback and no"
+        " campaign_contacts"
+    )
+
+
+def test_exactly_the_lenses_run_that_the_setting_names() -> None:
+    choice = choose_lenses(settings_of(SOURCE="example_csv", SEGMENTATION_LENSES="overall,cultural"))
+    assert [lens.name for lens in choice.running] == ["cultural", "overall"]
+    reasons = {lens.name: lens.reason for lens in choice.skipped}
+    assert reasons["purchase"] == "lens purchase is skipped: SEGMENTATION_LENSES does not name it"
+
+
+def test_a_lens_that_the_setting_names_is_skipped_where_the_source_does_not_feed_it() -> None:
+    choice = choose_lenses(settings_of(SEGMENTATION_LENSES="overall,financial"))
+    assert [lens.name for lens in choice.running] == ["overall"]
+    assert "lens financial is skipped: the source has no payments and no credit" in [
+        lens.reason for lens in choice.skipped
+    ]
+
+
+def test_a_lens_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(MisconfiguredError, match=r"names 'overal'.*There are: cultural, .*overall"):
+        read_lenses(settings_of(SEGMENTATION_LENSES="overal"))
+
+
+def test_every_entity_of_needs_must_be_there_and_one_column_of_needs_any(tmp_path: Path) -> None:
+    folder = lens_folder(
+        tmp_path,
+        a={"needs": ["orders", "credit", "payments"]},
+        b={"needs_any": ["customers.gender", "customers.marital_status"]},
+        c={"needs_any": ["customers.gender", "products.list_price_amount"]},
+        d={"needs": ["orders"], "needs_any": ["campaign_contacts"]},
+    )
+    choice = choose_lenses(settings_of(SEGMENTATION_LENSES_DIR=folder))
+    assert [lens.name for lens in choice.running] == ["b", "d"]
+    assert [lens.reason for lens in choice.skipped] == [
+        "lens a is skipped: the source has no credit and no payments",
+        "lens c is skipped: the source has no customers.gender and no products.list_price_amount",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"needs": ["purchases"]}, "needs 'purchases' is not in the input contract; use one of .*orders"),
+        ({"needs": ["orders.channel"]}, "needs 'orders.channel' is not in the input contract"),
+        ({"needs_any": ["customers.shoe_size"]}, "needs_any 'customers.shoe_size' .*use one of customer_id, .*gender"),
+    ],
+)
+def test_a_need_that_is_not_in_the_contract_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(LensError, match=f"lens a: {message}"):
+        read_lenses(settings_of(SEGMENTATION_LENSES_DIR=lens_folder(tmp_path, a=changes)))
+
+
+def test_a_lens_that_is_off_is_read_all_the_same(tmp_path: Path) -> None:
+    folder = lens_folder(tmp_path, a={"enabled": False, "k_min": 1})
+    with pytest.raises(LensError, match="k_min"):
+        read_lenses(settings_of(SEGMENTATION_LENSES_DIR=folder))
