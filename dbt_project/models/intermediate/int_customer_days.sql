@@ -23,7 +23,8 @@ orders as (
         sum(gross_amount) as gross_amount,
         sum(discount_amount) as discount_amount,
         sum(net_amount) as net_amount,
-        sum(case when is_private_label then net_amount else 0 end) as private_label_amount
+        sum(case when is_private_label then net_amount else 0 end) as private_label_amount,
+        max(case when is_subscription then 1 else 0 end) as subscription_order_count
     from lines
     group by
         customer_id,
@@ -43,7 +44,8 @@ final as (
         cast(sum(discount_amount) as decimal(18, 2)) as discount_amount,
         cast(sum(net_amount) as decimal(18, 2)) as net_amount,
         cast(sum(private_label_amount) as decimal(18, 2)) as private_label_amount,
-        cast(max(net_amount) as decimal(18, 2)) as largest_order_amount
+        cast(max(net_amount) as decimal(18, 2)) as largest_order_amount,
+        cast(sum(subscription_order_count) as bigint) as subscription_order_count
     from orders
     group by
         customer_id,
