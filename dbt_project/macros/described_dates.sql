@@ -35,5 +35,10 @@
 {% macro insight_tables() -%}
     {{ return([
         'segment_profiles',
+        'product_popularity',
+        'product_pairs',
+        'seasonal_trends',
+        'recurring_orders',
+        'category_preferences',
     ]) }}
 {%- endmacro %}

@@ -126,7 +126,8 @@ category_days as (
         customer_product_days.item_count,
         customer_product_days.gross_amount,
         customer_product_days.net_amount,
-        {{ dbt.datediff('customer_product_days.order_date', 'scope.as_of_date', 'day') }} as days_ago
+        {{ dbt.datediff('customer_product_days.order_date', 'scope.as_of_date', 'day') }}
+            as days_ago
     from scope
     inner join customer_product_days
         on
@@ -167,7 +168,8 @@ market as (
     select
         as_of_date,
         category,
-        {{ ratio('sum(net_amount_365d)', 'sum(sum(net_amount_365d)) over (partition by as_of_date)') }} as market_share,
+        {{ ratio('sum(net_amount_365d)', 'sum(sum(net_amount_365d)) over (partition by as_of_date)') }}
+            as market_share,
         {{ ratio('sum(gross_amount_365d)', 'sum(item_count_365d)') }} as market_price
     from categories
     group by
@@ -181,13 +183,16 @@ against_market as (
     select
         categories.as_of_date,
         categories.customer_id,
-        sum(cast(
-            round(
-                least({{ ratio('categories.net_amount_365d', 'category_totals.net_amount_365d') }}, market.market_share), 12
-            ) as decimal(18, 12)
-        )) as shared_mix,
+        sum(cast(round(
+            least(
+                {{ ratio('categories.net_amount_365d', 'category_totals.net_amount_365d') }},
+                market.market_share
+            ),
+            12
+        ) as decimal(18, 12))) as shared_mix,
         sum(categories.gross_amount_365d) as gross_amount,
-        sum(cast(round(categories.item_count_365d * market.market_price, 6) as decimal(18, 6))) as gross_at_market_prices
+        sum(cast(round(categories.item_count_365d * market.market_price, 6) as decimal(18, 6)))
+            as gross_at_market_prices
     from categories
     inner join category_totals
         on

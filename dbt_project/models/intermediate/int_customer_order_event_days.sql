@@ -3,15 +3,21 @@ with events as (
     select * from {{ ref('stg_order_events') }}
 ),
 
--- The orders with events alone: what else was bought is not needed here.
+-- The orders with returns alone: what else was bought is not needed here.
+orders_with_returns as (
+    select distinct order_id
+    from events
+    where event_type = 'returned'
+),
+
 bought_lines as (
     select
-        order_id,
-        line_id,
-        item_count,
-        net_amount
-    from {{ ref('stg_order_lines') }}
-    where order_id in (select order_id from events where event_type = 'returned')
+        lines.order_id,
+        lines.line_id,
+        lines.item_count,
+        lines.net_amount
+    from {{ ref('stg_order_lines') }} as lines
+    inner join orders_with_returns on lines.order_id = orders_with_returns.order_id
 ),
 
 bought_orders as (
@@ -44,18 +50,23 @@ returned as (
 ),
 
 -- Of a line that was set aside nothing counts as bought, so nothing as returned.
+counted as (
+    select
+        *,
+        least(coalesce(stated_count, bought_count), bought_count) as returned_item_count
+    from returned
+    where bought_count is not null
+),
+
 valued as (
     select
         customer_id,
         event_date,
-        least(coalesce(stated_count, bought_count), bought_count) as returned_item_count,
-        coalesce(
-            stated_amount,
-            {{ money_ratio('bought_amount * least(coalesce(stated_count, bought_count), bought_count)', 'bought_count') }}
-        ) as returned_amount,
+        returned_item_count,
+        coalesce(stated_amount, {{ money_ratio('bought_amount * returned_item_count', 'bought_count') }})
+            as returned_amount,
         0 as cancelled_order_count
-    from returned
-    where bought_count is not null
+    from counted
 ),
 
 -- An order that is cancelled line by line is one order, cancelled on the first of these days.
