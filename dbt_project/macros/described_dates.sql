@@ -42,5 +42,10 @@
         'financial_summary',
         'credit_risk_bands',
         'payment_habits',
+        'product_popularity',
+        'product_pairs',
+        'seasonal_trends',
+        'recurring_orders',
+        'category_preferences',
     ]) }}
 {%- endmacro %}
