@@ -9,6 +9,7 @@
         {'name': 'products', 'event_date': none, 'key': ['product_id', 'valid_from']},
         {'name': 'orders', 'event_date': 'order_date', 'key': ['order_id', 'customer_id']},
         {'name': 'order_lines', 'event_date': 'order_date', 'key': ['order_id', 'line_id', 'product_id']},
+        {'name': 'order_events', 'event_date': 'event_date', 'key': ['event_id', 'order_id']},
         {'name': 'campaign_contacts', 'event_date': 'contact_date', 'key': ['customer_id', 'campaign_id', 'channel']},
         {
             'name': 'market_indicators', 'event_date': 'published_date',

@@ -3,6 +3,7 @@ with product_days as (
         customer_id,
         order_date,
         sum(item_count) as item_count,
+        sum(gross_amount) as gross_amount,
         sum(net_amount) as net_amount
     from {{ ref('int_customer_product_days') }}
     group by
@@ -28,4 +29,5 @@ where
     customer_days.customer_id is null
     or product_days.customer_id is null
     or customer_days.item_count != product_days.item_count
+    or customer_days.gross_amount != product_days.gross_amount
     or customer_days.net_amount != product_days.net_amount

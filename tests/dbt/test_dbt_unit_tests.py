@@ -507,6 +507,7 @@ def test_what_others_read_has_an_enforced_contract(manifest: Mapping[str, Any], 
         "profiled_dates",
         "insight_dates",
         "insight_members",
+        "insight_products",
         "customer_360",
     }
     without = {

@@ -15,6 +15,10 @@ customer_product_days as (
     select * from {{ ref('int_customer_product_days') }}
 ),
 
+order_event_days as (
+    select * from {{ ref('int_customer_order_event_days') }}
+),
+
 order_days as (
     select
         scope.as_of_date,
@@ -42,6 +46,7 @@ totals as (
         sum(discounted_line_count) as discounted_line_count,
         sum(net_amount) as net_amount,
         sum(private_label_amount) as private_label_amount,
+        sum(subscription_order_count) as subscription_order_count,
         count(*) as order_day_count,
         min(order_date) as first_order_date,
         max(order_date) as last_order_date,
@@ -54,37 +59,153 @@ totals as (
         customer_id
 ),
 
-products as (
+order_events as (
     select
         scope.as_of_date,
         scope.customer_id,
-        count(distinct customer_product_days.product_id) as product_count,
-        count(distinct customer_product_days.category) as category_count
+        sum(order_event_days.returned_item_count) as returned_item_count,
+        sum(order_event_days.returned_amount) as returned_amount,
+        sum(order_event_days.cancelled_order_count) as cancelled_order_count
     from scope
-    inner join customer_product_days
+    inner join order_event_days
         on
-            scope.customer_id = customer_product_days.customer_id
-            and customer_product_days.order_date < scope.as_of_date
+            scope.customer_id = order_event_days.customer_id
+            and order_event_days.event_date < scope.as_of_date
     group by
         scope.as_of_date,
         scope.customer_id
 ),
 
-categories as (
+-- Meteorological seasons: winter is December to February.
+seasons as (
+    select
+        as_of_date,
+        customer_id,
+        sum(net_amount) as spend_amount,
+        coalesce(sum(net_amount) filter (where extract(month from order_date) in (12, 1, 2)), 0) as winter_amount,
+        coalesce(sum(net_amount) filter (where extract(month from order_date) in (3, 4, 5)), 0) as spring_amount,
+        coalesce(sum(net_amount) filter (where extract(month from order_date) in (6, 7, 8)), 0) as summer_amount,
+        coalesce(sum(net_amount) filter (where extract(month from order_date) in (9, 10, 11)), 0) as autumn_amount
+    from order_days
+    where days_ago <= 365
+    group by
+        as_of_date,
+        customer_id
+),
+
+{{ product_rhythms_of('scope') }},
+
+products as (
+    select
+        as_of_date,
+        customer_id,
+        count(*) as product_count,
+        count(*) filter (where is_recurring) as recurring_product_count
+    from product_rhythms
+    group by
+        as_of_date,
+        customer_id
+),
+
+ranked_recurring as (
+    select
+        *,
+        row_number() over (
+            partition by as_of_date, customer_id
+            order by purchase_day_count desc, product_id asc
+        ) as product_rank
+    from product_rhythms
+    where is_recurring
+),
+
+category_days as (
     select
         scope.as_of_date,
         scope.customer_id,
         customer_product_days.category,
-        sum(customer_product_days.net_amount) as category_amount
+        customer_product_days.item_count,
+        customer_product_days.gross_amount,
+        customer_product_days.net_amount,
+        {{ dbt.datediff('customer_product_days.order_date', 'scope.as_of_date', 'day') }}
+            as days_ago
     from scope
     inner join customer_product_days
         on
             scope.customer_id = customer_product_days.customer_id
             and customer_product_days.order_date < scope.as_of_date
+),
+
+categories as (
+    select
+        as_of_date,
+        customer_id,
+        category,
+        sum(net_amount) as category_amount,
+        sum(net_amount) filter (where days_ago <= 365) as net_amount_365d,
+        sum(gross_amount) filter (where days_ago <= 365) as gross_amount_365d,
+        sum(item_count) filter (where days_ago <= 365) as item_count_365d
+    from category_days
     group by
-        scope.as_of_date,
-        scope.customer_id,
-        customer_product_days.category
+        as_of_date,
+        customer_id,
+        category
+),
+
+category_totals as (
+    select
+        as_of_date,
+        customer_id,
+        count(*) as category_count,
+        sum(net_amount_365d) as net_amount_365d
+    from categories
+    group by
+        as_of_date,
+        customer_id
+),
+
+-- What all customers together bought of a category in the last 365 days.
+market as (
+    select
+        as_of_date,
+        category,
+        {{ ratio('sum(net_amount_365d)', 'sum(sum(net_amount_365d)) over (partition by as_of_date)') }}
+            as market_share,
+        {{ ratio('sum(gross_amount_365d)', 'sum(item_count_365d)') }} as market_price
+    from categories
+    group by
+        as_of_date,
+        category
+),
+
+-- Two mixes lie as far apart as the part of the one that the other does not share: ½ Σ|a − b| = 1 − Σ min(a, b).
+-- Doubles become decimals before they are added: equal whatever the order in which rows are read.
+against_market as (
+    select
+        categories.as_of_date,
+        categories.customer_id,
+        sum(cast(round(
+            least(
+                {{ ratio('categories.net_amount_365d', 'category_totals.net_amount_365d') }},
+                market.market_share
+            ),
+            12
+        ) as decimal(18, 12))) as shared_mix,
+        sum(categories.gross_amount_365d) as gross_amount,
+        sum(cast(round(categories.item_count_365d * market.market_price, 6) as decimal(18, 6)))
+            as gross_at_market_prices
+    from categories
+    inner join category_totals
+        on
+            categories.as_of_date = category_totals.as_of_date
+            and categories.customer_id = category_totals.customer_id
+    inner join market
+        on
+            categories.as_of_date = market.as_of_date
+            and categories.category = market.category
+    where categories.item_count_365d > 0
+    group by
+        categories.as_of_date,
+        categories.customer_id
 ),
 
 ranked_categories as (
@@ -109,7 +230,7 @@ final as (
         cast(coalesce(totals.item_count, 0) as bigint) as item_count,
         cast(coalesce(totals.line_count, 0) as bigint) as line_count,
         cast(coalesce(products.product_count, 0) as bigint) as product_count,
-        cast(coalesce(products.category_count, 0) as bigint) as category_count,
+        cast(coalesce(category_totals.category_count, 0) as bigint) as category_count,
         totals.first_order_date,
         totals.last_order_date,
         cast(
@@ -130,7 +251,35 @@ final as (
                     'totals.gap_total'
                 )) }}
         end as interpurchase_days_cv,
-        {{ rounded_ratio('coalesce(totals.weekend_order_count, 0)', 'totals.order_count') }} as weekend_order_share
+        {{ rounded_ratio('coalesce(totals.weekend_order_count, 0)', 'totals.order_count') }} as weekend_order_share,
+        cast(coalesce(order_events.returned_item_count, 0) as bigint) as returned_item_count,
+        cast(coalesce(order_events.returned_amount, 0) as decimal(18, 2)) as returned_amount,
+        {{ rounded_ratio('coalesce(order_events.returned_item_count, 0)', 'totals.item_count') }} as return_rate,
+        cast(coalesce(order_events.cancelled_order_count, 0) as bigint) as cancelled_order_count,
+        {{ rounded_ratio('against_market.gross_amount', 'against_market.gross_at_market_prices') }}
+            as relative_price_index,
+        cast(coalesce(products.recurring_product_count, 0) as bigint) as recurring_product_count,
+        ranked_recurring.product_id as recurring_product_id,
+        ranked_recurring.interval_days as recurring_interval_days,
+        ranked_recurring.next_due_date as recurring_next_due_date,
+        cast(coalesce(totals.subscription_order_count, 0) as bigint) as subscription_order_count,
+        {{ rounded_ratio('coalesce(totals.subscription_order_count, 0)', 'totals.order_count') }}
+            as subscription_order_share,
+        {{ rounded_ratio('seasons.winter_amount', 'seasons.spend_amount') }} as winter_spend_share,
+        {{ rounded_ratio('seasons.spring_amount', 'seasons.spend_amount') }} as spring_spend_share,
+        {{ rounded_ratio('seasons.summer_amount', 'seasons.spend_amount') }} as summer_spend_share,
+        {{ rounded_ratio('seasons.autumn_amount', 'seasons.spend_amount') }} as autumn_spend_share,
+        -- 2/3 Σ|share − 1/4| in exact amounts.
+        {{ rounded_ratio(
+            'abs(4 * seasons.winter_amount - seasons.spend_amount) + abs(4 * seasons.spring_amount - seasons.spend_amount)'
+            ~ ' + abs(4 * seasons.summer_amount - seasons.spend_amount)'
+            ~ ' + abs(4 * seasons.autumn_amount - seasons.spend_amount)',
+            '6 * seasons.spend_amount'
+        ) }} as seasonality_index,
+        case
+            when category_totals.net_amount_365d > 0
+                then {{ rounded('greatest(1 - cast(against_market.shared_mix as double), 0)') }}
+        end as category_mix_distance
     from scope
     left join totals
         on
@@ -140,11 +289,32 @@ final as (
         on
             scope.as_of_date = products.as_of_date
             and scope.customer_id = products.customer_id
+    left join category_totals
+        on
+            scope.as_of_date = category_totals.as_of_date
+            and scope.customer_id = category_totals.customer_id
     left join ranked_categories
         on
             scope.as_of_date = ranked_categories.as_of_date
             and scope.customer_id = ranked_categories.customer_id
             and ranked_categories.category_rank = 1
+    left join against_market
+        on
+            scope.as_of_date = against_market.as_of_date
+            and scope.customer_id = against_market.customer_id
+    left join ranked_recurring
+        on
+            scope.as_of_date = ranked_recurring.as_of_date
+            and scope.customer_id = ranked_recurring.customer_id
+            and ranked_recurring.product_rank = 1
+    left join seasons
+        on
+            scope.as_of_date = seasons.as_of_date
+            and scope.customer_id = seasons.customer_id
+    left join order_events
+        on
+            scope.as_of_date = order_events.as_of_date
+            and scope.customer_id = order_events.customer_id
 )
 
 select * from final

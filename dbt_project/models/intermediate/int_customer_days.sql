@@ -25,7 +25,8 @@ orders as (
         sum(net_amount) as net_amount,
         sum(case when is_private_label then net_amount else 0 end) as private_label_amount,
         sum(unit_cost_amount * item_count) as cost_amount,
-        sum(net_amount) filter (where unit_cost_amount is not null) as costed_net_amount
+        sum(net_amount) filter (where unit_cost_amount is not null) as costed_net_amount,
+        max(case when is_subscription then 1 else 0 end) as subscription_order_count
     from lines
     group by
         customer_id,
@@ -47,7 +48,8 @@ final as (
         cast(sum(private_label_amount) as decimal(18, 2)) as private_label_amount,
         cast(max(net_amount) as decimal(18, 2)) as largest_order_amount,
         cast(sum(cost_amount) as decimal(18, 2)) as cost_amount,
-        cast(sum(costed_net_amount) as decimal(18, 2)) as costed_net_amount
+        cast(sum(costed_net_amount) as decimal(18, 2)) as costed_net_amount,
+        cast(sum(subscription_order_count) as bigint) as subscription_order_count
     from orders
     group by
         customer_id,

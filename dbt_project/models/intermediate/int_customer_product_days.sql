@@ -18,7 +18,9 @@ final as (
         product_id,
         order_date,
         category,
+        count(distinct order_id) as order_count,
         cast(sum(item_count) as bigint) as item_count,
+        cast(sum(gross_amount) as decimal(18, 2)) as gross_amount,
         cast(sum(net_amount) as decimal(18, 2)) as net_amount
     from lines
     group by

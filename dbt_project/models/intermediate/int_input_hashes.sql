@@ -8,11 +8,15 @@
         'entity': 'order_lines', 'model': 'stg_order_lines', 'event_date': 'order_date',
         'content': ['order_date', 'order_id', 'line_id', 'customer_id', 'product_id', 'department', 'category',
                     'is_private_label', 'item_count', 'gross_amount', 'discount_amount', 'net_amount',
-                    'unit_cost_amount'],
+                    'unit_cost_amount', 'is_subscription'],
     },
     {
         'entity': 'orders', 'model': 'stg_orders', 'event_date': 'order_date',
         'content': ['order_date', 'order_id', 'customer_id', 'channel', 'store_id', 'is_subscription'],
+    },
+    {
+        'entity': 'order_events', 'model': 'stg_order_events', 'event_date': 'event_date',
+        'content': ['event_date', 'event_id', 'order_id', 'line_id', 'event_type', 'quantity', 'amount'],
     },
     {
         'entity': 'campaign_contacts', 'model': 'stg_campaign_contacts', 'event_date': 'contact_date',

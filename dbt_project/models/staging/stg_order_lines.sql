@@ -12,7 +12,8 @@ with final as (
         gross_amount,
         discount_amount,
         net_amount,
-        unit_cost_amount
+        unit_cost_amount,
+        is_subscription
     from {{ ref('stg_order_lines_checked') }}
     where quarantine_reason is null
 )

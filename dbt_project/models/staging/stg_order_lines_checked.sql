@@ -39,6 +39,7 @@ joined as (
         cleaned.*,
         orders.customer_id,
         orders.order_date,
+        orders.is_subscription,
         products.department,
         coalesce(products.category, products.department, 'unknown') as category,
         coalesce(products.is_private_label, false) as is_private_label,

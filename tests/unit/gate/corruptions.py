@@ -263,7 +263,8 @@ _PURCHASE = [
     *_never_null(
         "purchase_features",
         "order_count order_count_30d order_count_90d order_count_365d item_count line_count product_count"
-        " category_count order_day_count",
+        " category_count order_day_count returned_item_count returned_amount cancelled_order_count"
+        " recurring_product_count subscription_order_count",
     ),
     *_one_row(
         "purchase_features",
@@ -294,6 +295,34 @@ _PURCHASE = [
             "interpurchase_days_mean is the days from first to last order over the gaps between order days": ""
             "interpurchase_days_mean = interpurchase_days_mean + 0.1",
             "interpurchase_days_cv is null exactly under three order days": "interpurchase_days_cv = null",
+            "Nothing that is returned, cancelled, recurring or subscribed to is negative": "cancelled_order_count = -1",
+            "return_rate is returned items over items, null exactly without items": "return_rate ="
+            " return_rate + 0.00001",
+            "No more comes back than was bought: return_rate is at most 1": "returned_item_count = item_count + 1,"
+            " return_rate = cast(item_count + 1 as double) / item_count",
+            "relative_price_index is not negative": "relative_price_index = -0.01",
+            "relative_price_index is known where there was spend in the last 365 days, and only where there were orders"
+            "": "relative_price_index = null",
+            "product_count is at least recurring_product_count": "recurring_product_count = product_count + 1",
+            "The recurring product, its interval and when it is due are known exactly where there is one": ""
+            "recurring_product_id = null",
+            "A product recurs at least a day later": "recurring_interval_days = 0.9,"
+            f" recurring_next_due_date = {_DATE}",
+            "A recurring product is due within its interval, and overdue by at most two of them": ""
+            f"recurring_next_due_date = {_DATE} - cast(2 * recurring_interval_days + 1 as integer)",
+            "order_count is at least subscription_order_count": "subscription_order_count = order_count + 1,"
+            " subscription_order_share = cast(order_count + 1 as double) / order_count",
+            "subscription_order_share is subscription orders over orders, null exactly without orders": ""
+            "subscription_order_share = subscription_order_share + 0.00001",
+            "The share of a season lies between 0 and 1": "winter_spend_share = -0.1, spring_spend_share = 0.6,"
+            " summer_spend_share = 0.25, autumn_spend_share = 0.25, seasonality_index = 0.466667",
+            "The shares of the four seasons add up to 1": "winter_spend_share = 0.25001, spring_spend_share = 0.25,"
+            " summer_spend_share = 0.25, autumn_spend_share = 0.25, seasonality_index = 0.000007",
+            "seasonality_index is two thirds of the distances of the seasons' shares from a quarter": ""
+            "seasonality_index = seasonality_index + 0.00001",
+            "category_mix_distance lies between 0 and 1": "category_mix_distance = 1.01",
+            "Seasons and the distance of the category mix are known exactly where there was spend in the last 365 days"
+            "": "category_mix_distance = null",
         },
     ),
     *_one_row(

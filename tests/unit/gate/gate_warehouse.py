@@ -41,7 +41,13 @@ _TYPES = {
         product_count bigint, category_count bigint, order_day_count bigint, first_order_date date,
         last_order_date date, recency_days integer, items_per_order double, favourite_category varchar,
         favourite_category_share double, private_label_share double, discounted_line_share double,
-        interpurchase_days_mean double, interpurchase_days_cv double, weekend_order_share double""",
+        interpurchase_days_mean double, interpurchase_days_cv double, weekend_order_share double,
+        returned_item_count bigint, returned_amount decimal(18, 2), return_rate double, cancelled_order_count bigint,
+        relative_price_index double, recurring_product_count bigint, recurring_product_id varchar,
+        recurring_interval_days double, recurring_next_due_date date, subscription_order_count bigint,
+        subscription_order_share double, winter_spend_share double, spring_spend_share double,
+        summer_spend_share double, autumn_spend_share double, seasonality_index double,
+        category_mix_distance double""",
     "engagement_features": """as_of_date date, customer_id varchar, first_seen_date date, tenure_days integer,
         active_day_count_90d bigint, active_window_share double, is_repeat_customer boolean,
         campaign_contact_count bigint, campaign_response_count bigint, campaign_response_rate double,
@@ -441,7 +447,38 @@ def _purchases(customer: Customer, as_of: date) -> tuple[Any, ...]:
         round(fmean(gaps), 6) if gaps else None,
         round(pstdev(gaps) / fmean(gaps), 6) if len(gaps) > 1 else None,
         _ratio(sum(order.day.weekday() >= 5 for order in orders), len(orders)),
+        *_returns_and_rhythms(customer, as_of),
+        *_seasons(_within(orders, as_of, 365)),
+        0.3 if orders else None,
     )
+
+
+def _returns_and_rhythms(customer: Customer, as_of: date) -> tuple[Any, ...]:
+    orders = _before(customer, as_of)
+    items = sum(line.items for order in orders for line in order.lines)
+    returned = customer.number % 3 if orders else 0
+    recurs = len(orders) > 2
+    return (
+        returned,
+        returned,
+        _ratio(returned, items),
+        customer.number % 2,
+        0.8 + customer.number % 5 / 10 if orders else None,
+        2 if recurs else 0,
+        "p7" if recurs else None,
+        7.5 if recurs else None,
+        as_of + timedelta(days=customer.number % 20 - 14) if recurs else None,
+        len(orders) // 3,
+        _ratio(len(orders) // 3, len(orders)),
+    )
+
+
+def _seasons(orders: list[Order]) -> tuple[float | None, ...]:
+    """Shares of winter, spring, summer and autumn, and their index."""
+    spend = _spend(orders)
+    of_seasons = [_spend([order for order in orders if order.day.month % 12 // 3 == season]) for season in range(4)]
+    distances = sum(abs(4 * of_season - spend) for of_season in of_seasons)
+    return (*(_ratio(of_season, spend) for of_season in of_seasons), _ratio(distances, 6 * spend))
 
 
 def _engagement(customer: Customer, as_of: date) -> tuple[Any, ...]:

@@ -1,0 +1,66 @@
+with events as (
+    select * from {{ ref('input_order_events') }}
+),
+
+orders as (
+    select * from {{ ref('stg_orders') }}
+),
+
+cleaned as (
+    select
+        {{ clean_text('event_id') }} as event_id,
+        {{ clean_text('order_id') }} as order_id,
+        {{ clean_text('line_id') }} as line_id,
+        {{ clean_text('event_type') }} as event_type,
+        occurred_at,
+        {{ business_date('occurred_at') }} as event_date,
+        quantity,
+        amount,
+        ingested_at,
+        unreadable_columns
+    from events
+),
+
+checked as (
+    select
+        cleaned.*,
+        orders.customer_id,
+        case
+            when cleaned.event_id is null then 'event_missing'
+            when cleaned.unreadable_columns != '' then 'value_unreadable'
+            when cleaned.order_id is null then 'order_missing'
+            when cleaned.occurred_at is null then 'date_missing'
+            when not {{ is_possible_date('cleaned.event_date') }} then 'date_impossible'
+            when coalesce(cleaned.event_type, '') not in ('shipped', 'cancelled', 'returned') then 'event_type_unknown'
+            when orders.order_id is null then 'order_unknown'
+            when cleaned.event_date < orders.order_date then 'event_before_order'
+            when cleaned.quantity <= 0 then 'quantity_not_positive'
+            when cleaned.amount < 0 then 'amount_negative'
+        end as own_reason
+    from cleaned
+    left join orders on cleaned.order_id = orders.order_id
+),
+
+-- Of several rows with one id the earliest good one stands: a later one can then never change the past.
+numbered as (
+    select
+        *,
+        row_number() over (
+            partition by event_id
+            order by
+                case when own_reason is null then 0 else 1 end,
+                event_date asc nulls last,
+                ingested_at desc nulls last,
+                {{ row_content(['occurred_at', 'order_id', 'line_id', 'event_type', 'quantity', 'amount']) }}
+        ) as copy_number
+    from checked
+),
+
+final as (
+    select
+        *,
+        coalesce(own_reason, case when copy_number > 1 then 'duplicate' end) as quarantine_reason
+    from numbered
+)
+
+select * from final
