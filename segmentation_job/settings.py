@@ -39,7 +39,7 @@ class Settings:
     batch_size: int
     kept_nights: int
     max_source_lag_days: int | None
-    lens_names: tuple[str, ...] | None = None
+    lens_names: tuple[str, ...] | None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], project_dir: Path = PROJECT_DIR) -> "Settings":
