@@ -482,7 +482,15 @@ def test_every_column_that_a_model_has_is_described(empty_project: DbtProject, m
 @pytest.mark.parametrize("folder", ["features", "marts"])
 def test_what_others_read_has_an_enforced_contract(manifest: Mapping[str, Any], folder: str) -> None:
     # What is not published may change its columns as it likes.
-    inner = {"segment_aliases", "current_as_of_date", "profile_dates", "profiled_dates", "insight_dates", "insight_members", "insight_products"}
+    inner = {
+        "segment_aliases",
+        "current_as_of_date",
+        "profile_dates",
+        "profiled_dates",
+        "insight_dates",
+        "insight_members",
+        "insight_products",
+    }
     without = {
         model["name"]
         for model in models(manifest)
