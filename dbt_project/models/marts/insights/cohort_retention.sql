@@ -22,6 +22,11 @@ months as (
     {% endfor %}
 ),
 
+-- Before the first order that the source knows, nobody was looking who ordered.
+history as (
+    select min(order_date) as begins_on from customer_days
+),
+
 customers as (
     select
         engagement.as_of_date,
@@ -29,9 +34,13 @@ customers as (
         engagement.first_seen_date,
         cast({{ dbt.date_trunc('month', 'engagement.first_seen_date') }} as date) as cohort_month,
         cast(least(floor({{ ratio('engagement.tenure_days', 30) }}), {{ most_months }}) as integer)
-            as complete_month_count
+            as complete_month_count,
+        cast(greatest(
+            ceil({{ ratio(dbt.datediff('engagement.first_seen_date', 'history.begins_on', 'day'), 30) }}), 0
+        ) as integer) as unseen_month_count
     from {{ source('promoted', 'engagement_features') }} as engagement
     inner join dates on engagement.as_of_date = dates.as_of_date
+    cross join history
 ),
 
 order_days as (
@@ -39,6 +48,7 @@ order_days as (
         customers.as_of_date,
         customers.customer_id,
         customers.complete_month_count,
+        customers.unseen_month_count,
         {{ dbt.datediff('customers.first_seen_date', 'customer_days.order_date', 'day') }}
             as days_since
     from customers
@@ -53,6 +63,7 @@ active_months as (
         as_of_date,
         customer_id,
         complete_month_count,
+        unseen_month_count,
         cast(floor({{ ratio('days_since', 30) }}) as integer) as months_since
     from order_days
 ),
@@ -70,6 +81,7 @@ cohorts as (
         members.segment_name,
         customers.cohort_month,
         customers.complete_month_count,
+        customers.unseen_month_count,
         count(*) as customer_count
     from members
     inner join order_dates on members.as_of_date = order_dates.as_of_date
@@ -83,7 +95,8 @@ cohorts as (
         members.segment_id,
         members.segment_name,
         customers.cohort_month,
-        customers.complete_month_count
+        customers.complete_month_count,
+        customers.unseen_month_count
 ),
 
 cohort_months as (
@@ -96,7 +109,10 @@ cohort_months as (
         months.months_since,
         sum(cohorts.customer_count) as customer_count
     from cohorts
-    inner join months on cohorts.complete_month_count > months.months_since
+    inner join months
+        on
+            cohorts.complete_month_count > months.months_since
+            and cohorts.unseen_month_count <= months.months_since
     group by
         cohorts.as_of_date,
         cohorts.lens,
@@ -124,6 +140,7 @@ active_cohort_months as (
             members.as_of_date = active_months.as_of_date
             and members.customer_id = active_months.customer_id
             and active_months.months_since < active_months.complete_month_count
+            and active_months.months_since >= active_months.unseen_month_count
     group by
         members.as_of_date,
         members.lens,
