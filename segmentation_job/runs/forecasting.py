@@ -27,6 +27,7 @@ from segmentation_job.forecasts.next_category import (
     NextCategoryModel,
     fit_next_category,
     next_categories,
+    seasonal_lift,
 )
 from segmentation_job.runs.calendar import RunPlan
 from segmentation_job.runs.feature_matrix import features_hash
@@ -46,7 +47,7 @@ SAMPLE = """
     order by md5(customer_id), customer_id limit ?
 """
 RHYTHM_COLUMNS = (
-    "customer_id, category, purchase_day_count, days_since_last, gap_mean_days, order_day_count, order_gap_mean_days,"
+    "known_before_date, customer_id, category, purchase_day_count, days_since_last, gap_mean_days, order_day_count, order_gap_mean_days,"
     " was_bought_next"
 )
 
@@ -167,7 +168,8 @@ def _fit_next_category(
         if learned is None:
             raise TooLittleHistoryError("nobody has ordered again since the learning date")
         bought = learned.column("was_bought_next").to_numpy(zero_copy_only=False).astype(bool)
-        return fit_next_category(_facts(learned, codes)[1], bought)
+        season = _season(warehouse, as_of, learned.column("known_before_date")[0].as_py(), codes)
+        return fit_next_category(_facts(learned, codes, season)[1], bought)
 
     return _fitted("next_category", "logistic_regression", customers, fit)
 
@@ -178,8 +180,9 @@ def _next_categories(warehouse: Warehouse, as_of: date, model: NextCategoryModel
     if model is not None:
         codes = _category_codes(warehouse, as_of)
         names = pa.array(codes, pa.string())
+        season = _season(warehouse, as_of, as_of, codes)
         for rows in _whole_customers(warehouse, as_of, batch_size):
-            ids, facts = _facts(rows, codes)
+            ids, facts = _facts(rows, codes, season)
             found = next_categories(model, facts)
             parts.append(
                 pa.table(
@@ -224,7 +227,27 @@ def _category_codes(warehouse: Warehouse, as_of: date) -> list[str]:
     return [str(category) for (category,) in found]
 
 
-def _facts(rows: pa.Table, codes: list[str]) -> tuple[pa.Array, CategoryFacts]:
+def _season(warehouse: Warehouse, as_of: date, known_before: date, codes: list[str]) -> FloatArray | None:
+    """Which categories are about to have their season, from the whole months before a date."""
+    found = warehouse.rows(
+        "select category, month, purchase_day_count, all_order_day_count from candidate.category_month_demand"
+        " where as_of_date = ? and month < ? order by month, category",
+        (as_of, known_before.replace(day=1)),
+    )
+    if not found:
+        return None
+    first = found[0][1]
+    months = _months_between(first, found[-1][1]) + 1
+    purchase_days, order_days = np.zeros((len(codes), months)), np.zeros(months)
+    rows = {category: row for row, category in enumerate(codes)}
+    for category, month, purchases, orders in found:
+        place = _months_between(first, month)
+        purchase_days[rows[str(category)], place] = purchases
+        order_days[place] = orders
+    return seasonal_lift(purchase_days, order_days)
+
+
+def _facts(rows: pa.Table, codes: list[str], season: FloatArray | None) -> tuple[pa.Array, CategoryFacts]:
     """The distinct customers of some rows, in their order, and the rows' facts with customers numbered by it."""
     ids = rows.column("customer_id").combine_chunks().dictionary_encode()
     category = pa.compute.index_in(rows.column("category"), value_set=pa.array(codes, pa.string()))
@@ -241,6 +264,7 @@ def _facts(rows: pa.Table, codes: list[str]) -> tuple[pa.Array, CategoryFacts]:
         mean_gap_days=numbers("gap_mean_days"),
         order_days=numbers("order_day_count").astype(np.int64),
         order_gap_days=numbers("order_gap_mean_days"),
+        season=season,
     )
 
 

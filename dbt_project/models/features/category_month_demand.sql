@@ -65,6 +65,34 @@ month_totals as (
         month
 ),
 
+-- A day on which a customer bought several products of a category is one.
+purchase_days as (
+    select distinct
+        customer_id,
+        order_date,
+        category
+    from {{ ref('int_customer_product_days') }}
+),
+
+purchase_months as (
+    select
+        category,
+        {{ month_of('order_date') }} as {{ adapter.quote("month") }},
+        count(*) as purchase_day_count
+    from purchase_days
+    group by
+        category,
+        {{ month_of('order_date') }}
+),
+
+order_months as (
+    select
+        {{ month_of('order_date') }} as {{ adapter.quote("month") }},
+        count(*) as order_day_count
+    from {{ ref('int_customer_days') }}
+    group by {{ month_of('order_date') }}
+),
+
 final as (
     select
         months.as_of_date,
@@ -72,7 +100,9 @@ final as (
         months.month,
         cast(coalesce(month_totals.net_amount, 0) as decimal(18, 2)) as net_amount,
         cast(coalesce(month_totals.item_count, 0) as bigint) as item_count,
-        cast(coalesce(month_totals.order_count, 0) as bigint) as order_count
+        cast(coalesce(month_totals.order_count, 0) as bigint) as order_count,
+        cast(coalesce(purchase_months.purchase_day_count, 0) as bigint) as purchase_day_count,
+        cast(coalesce(order_months.order_day_count, 0) as bigint) as all_order_day_count
     from months
     inner join categories
         on
@@ -82,6 +112,11 @@ final as (
         on
             categories.category = month_totals.category
             and months.month = month_totals.month
+    left join purchase_months
+        on
+            categories.category = purchase_months.category
+            and months.month = purchase_months.month
+    left join order_months on months.month = order_months.month
 )
 
 select * from final
