@@ -47,8 +47,8 @@ SAMPLE = """
     order by md5(customer_id), customer_id limit ?
 """
 RHYTHM_COLUMNS = (
-    "known_before_date, customer_id, category, purchase_day_count, days_since_last, gap_mean_days, order_day_count, order_gap_mean_days,"
-    " was_bought_next"
+    "known_before_date, customer_id, category, purchase_day_count, days_since_last, gap_mean_days, order_day_count,"
+    " order_gap_mean_days, was_bought_next"
 )
 
 
