@@ -117,67 +117,33 @@ own_prices as (
         price_month
 ),
 
-category_days as (
-    select
-        customer_id,
-        category,
-        order_date,
-        net_amount
-    from {{ ref('int_customer_product_days') }}
+preferences as (
+    select preferences.*
+    from {{ ref('category_preferences') }} as preferences
+    inner join compared_dates on preferences.as_of_date = compared_dates.as_of_date
 ),
 
-spends as (
-    select
-        compared_dates.as_of_date,
-        category_days.customer_id,
-        category_days.category,
-        sum(category_days.net_amount) as net_amount
-    from compared_dates
-    inner join category_days
-        on
-            category_days.order_date < compared_dates.as_of_date
-            and category_days.order_date >= {{ dbt.dateadd('day', -365, 'compared_dates.as_of_date') }}
-    group by
-        compared_dates.as_of_date,
-        category_days.customer_id,
-        category_days.category
+segments as (
+    select distinct
+        members.as_of_date,
+        members.lens,
+        members.segment_id,
+        members.segment_name
+    from members
+    inner join compared_dates on members.as_of_date = compared_dates.as_of_date
 ),
 
 segment_spends as (
     select
-        members.as_of_date,
-        members.lens,
-        members.segment_id,
-        members.segment_name,
-        spends.category,
-        sum(spends.net_amount) as net_amount
-    from members
-    inner join compared_dates on members.as_of_date = compared_dates.as_of_date
-    left join spends
-        on
-            members.as_of_date = spends.as_of_date
-            and members.customer_id = spends.customer_id
-    group by
-        members.as_of_date,
-        members.lens,
-        members.segment_id,
-        members.segment_name,
-        spends.category
-),
-
-segments as (
-    select
         as_of_date,
         lens,
         segment_id,
-        segment_name,
-        sum(net_amount) as net_amount
-    from segment_spends
+        sum(net_amount_365d) as net_amount_365d
+    from preferences
     group by
         as_of_date,
         lens,
-        segment_id,
-        segment_name
+        segment_id
 ),
 
 final as (
@@ -188,7 +154,7 @@ final as (
         segments.segment_name,
         competitors.category,
         competitors.competitor,
-        {{ rounded_ratio('coalesce(segment_spends.net_amount, 0)', 'segments.net_amount') }} as own_spend_share,
+        case when segment_spends.net_amount_365d > 0 then coalesce(preferences.spend_share, 0) end as own_spend_share,
         competitors.price_month,
         {{ rounded('own_prices.price_index') }} as own_price_index,
         {{ rounded('competitors.price_index') }} as competitor_price_index,
@@ -203,7 +169,12 @@ final as (
             segments.as_of_date = segment_spends.as_of_date
             and segments.lens = segment_spends.lens
             and segments.segment_id = segment_spends.segment_id
-            and competitors.category = segment_spends.category
+    left join preferences
+        on
+            segments.as_of_date = preferences.as_of_date
+            and segments.lens = preferences.lens
+            and segments.segment_id = preferences.segment_id
+            and competitors.category = preferences.category
     left join own_prices
         on
             competitors.category = own_prices.category
