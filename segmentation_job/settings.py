@@ -41,7 +41,7 @@ class Settings:
     max_source_lag_days: int | None
     shop_customers: int
     shop_seed: int
-    lens_names: tuple[str, ...] | None = None
+    lens_names: tuple[str, ...] | None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], project_dir: Path = PROJECT_DIR) -> "Settings":

@@ -3,8 +3,9 @@
 A category is right where it is among the categories of the customer's next order day. Each category that a
 customer has bought before gets the probability of that by logistic regression on how large its share of the
 customer's order days is, how far it is into its own rhythm by the time of the next order, how regular that rhythm
-is, and how popular the category is with all. The regression is learned at an earlier date, from the order days
-that followed it: facts strictly before that date, outcomes from it on and before the as-of date.
+is, how popular the category is with all, and whether its season is near. The regression is learned at an earlier
+date, from the order days that followed it: facts strictly before that date, outcomes from it on and before the
+as-of date.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ MINIMUM_CUSTOMERS = 50
 MINIMUM_OUTCOMES = 10
 # A customer's few order days are taken together with so many of an average customer's.
 POOLED_ORDER_DAYS = 4.0
+YEAR = 12
+# Months ahead in which most next orders fall, and how many purchase days of evidence against a season it begins with.
+SEASON_MONTHS = 2
+POOLED_PURCHASE_DAYS = 20.0
 ROWS_AT_ONCE = 1_000_000
 FEATURES = (
     "log_share",
@@ -49,7 +54,8 @@ class CategoryFacts:
     purchase_days: (n,) days with the category, at least 1 · days_since_last: (n,) from the last of them to the
     date · mean_gap_days: (n,) between them, NaN where there is one · order_days: (n,) the customer's days with any
     purchase · order_gap_days: (n,) mean between these, NaN where there is one · gap_variation: (n,) standard
-    deviation over mean of the category's gaps, NaN where unknown, None where nobody computes it. Raises ValueError
+    deviation over mean of the category's gaps, NaN where unknown, None where nobody computes it · season: by
+    category, from `seasonal_lift` at the same date, None where the past is too short to know. Raises ValueError
     on another order, on lengths that differ and on counts that cannot be.
     """
 
@@ -61,13 +67,11 @@ class CategoryFacts:
     order_days: IntArray
     order_gap_days: FloatArray
     gap_variation: FloatArray | None = None
+    season: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        lengths = {
-            field.name: len(getattr(self, field.name))
-            for field in fields(self)
-            if getattr(self, field.name) is not None
-        }
+        columns = [field.name for field in fields(self) if field.name != "season"]
+        lengths = {name: len(getattr(self, name)) for name in columns if getattr(self, name) is not None}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"columns differ in length: {lengths}")
         step = np.diff(self.customer)
@@ -120,6 +124,24 @@ class NextCategories:
     category: IntArray
     probability: FloatArray
     expected_days: FloatArray
+
+
+def seasonal_lift(purchase_days: FloatArray, order_days: FloatArray) -> FloatArray | None:
+    """How much more often than over the year orders hold each category in the season ahead; (c,) logarithms.
+
+    purchase_days: (c, m) of all customers by category and whole month before the date, the last month last ·
+    order_days: (m,) of all customers by month. The season ahead is the two calendar months from the next on, as
+    they were a year ago. None with less than twelve months. Raises ValueError where the months disagree.
+    """
+    if purchase_days.ndim != 2 or order_days.shape != purchase_days.shape[1:]:
+        raise ValueError(f"purchase days of shape {purchase_days.shape}, order days of shape {order_days.shape}")
+    if len(order_days) < YEAR or order_days[-YEAR:].sum() == 0:
+        return None
+    year, orders = purchase_days[:, -YEAR:], order_days[-YEAR:]
+    expected = year.sum(axis=1) * orders[:SEASON_MONTHS].sum() / orders.sum()
+    came = year[:, :SEASON_MONTHS].sum(axis=1)
+    lift: FloatArray = np.log(came + POOLED_PURCHASE_DAYS) - np.log(expected + POOLED_PURCHASE_DAYS)
+    return lift
 
 
 def fit_next_category(facts: CategoryFacts, bought_next: BoolArray) -> NextCategoryModel:
@@ -218,6 +240,10 @@ def _features(facts: CategoryFacts, rows: slice, log_popularity: tuple[float, ..
     share = np.exp(log_popular)
     bought, orders = facts.purchase_days[rows].astype(np.float64), facts.order_days[rows].astype(np.float64)
     log_share = np.log(bought + POOLED_ORDER_DAYS * share) - np.log(orders - bought + POOLED_ORDER_DAYS * (1 - share))
+    if facts.season is not None:
+        # A category that came since the seasons were measured has none.
+        lifts = np.append(facts.season, 0.0)
+        log_share = log_share + lifts[np.minimum(facts.category[rows], len(facts.season))]
     # By the next order the customer will have waited for one more order's gap.
     order_gap = _known_or(facts.order_gap_days[rows], facts.days_since_last[rows])
     overdue = np.log(facts.days_since_last[rows] + order_gap + 1) - np.log(_gap_days(facts, rows) + 1)

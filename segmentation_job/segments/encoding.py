@@ -4,7 +4,7 @@
 |---|---|---|
 | `as_is`, `log` | the value, or sign(x) log(1 + abs(x)) | the fitting median |
 | `ordinal` | the place in the lens's order; a value that is not in it is missing | the fitting median |
-| `hurdle` | whether it is zero (or below), and the log of what is above | the fitting median |
+| `hurdle` | whether it is zero (or below), and the log of what is above | each column's mean, which says nothing |
 | `one_hot` | whether it is each of the frequent categories | a column of its own where frequent, else all zero |
 
 A feature weighs the same whatever its encoding: the variances of its columns, over those it was fitted on, add up to 1
@@ -92,9 +92,9 @@ class EncodedColumn:
 class FeatureEncoding:
     """What was learned about one feature.
 
-    column: "table.column" · encoding: name of the encoding · order: of an ordinal feature · fill: median in
-    transformed units, stands in for a missing value · columns: of the encoded matrix · is_idle: constant or all
-    null when fitted; its one column is 0 for every customer.
+    column: "table.column" · encoding: name of the encoding · order: of an ordinal feature · fill: of as_is, log and
+    ordinal the median in transformed units, stands in for a missing value · columns: of the encoded matrix ·
+    is_idle: constant or all null when fitted; its one column is 0 for every customer.
     """
 
     column: str
@@ -235,8 +235,9 @@ def encode(values: RawValues, encoding: Encoding) -> FloatArray:
     for index, feature in enumerate(encoding.features):
         filled = None
         if feature.encoding != "one_hot":
-            transformed = _transformed(given, index, feature.encoding, feature.order)
-            filled = np.where(np.isnan(transformed), feature.fill, transformed)
+            filled = _transformed(given, index, feature.encoding, feature.order)
+            if feature.encoding != "hurdle":
+                filled = np.where(np.isnan(filled), feature.fill, filled)
         for column in feature.columns:
             part = _category_part(given, index, column) if filled is None else _number_part(filled, column)
             encoded[:, place] = (np.clip(part, column.low, column.high) - column.mean) / column.scale * column.weight
@@ -249,13 +250,14 @@ def _fit_number(transformed: FloatArray, feature: LensFeature) -> FeatureEncodin
     if len(known) == 0:
         return _idle(feature, 0.0)
     fill = float(quantise(np.array([np.median(known)]))[0])
-    filled = np.where(np.isnan(transformed), fill, transformed)
     if feature.encoding == "hurdle":
-        above = filled[filled > 0]
-        columns = [_indicator(ZERO, "", float((filled <= 0).mean()))]
+        # Who has no such thing at all (no order, so no returns) is nobody's median: unknown says nothing here.
+        fill = 0.0
+        above = known[known > 0]
+        columns = [_indicator(ZERO, "", float((known <= 0).mean()))]
         columns += [_standardised(ABOVE_ZERO, above, above)] if len(above) else []
     else:
-        columns = [_standardised(VALUE, known, filled)]
+        columns = [_standardised(VALUE, known, np.where(np.isnan(transformed), fill, transformed))]
     live = [column for column in columns if column is not None]
     if not live:
         return _idle(feature, fill)
@@ -322,10 +324,10 @@ def _is_telling(share: float) -> bool:
 
 def _number_part(filled: FloatArray, column: EncodedColumn) -> FloatArray:
     if column.part == ZERO:
-        return (filled <= 0).astype(np.float64)
+        return np.where(np.isnan(filled), column.mean, filled <= 0)
     if column.part == ABOVE_ZERO:
         return np.where(filled > 0, filled, column.mean)
-    return filled
+    return np.where(np.isnan(filled), column.mean, filled)
 
 
 def _category_part(values: FeatureValues, index: int, column: EncodedColumn) -> FloatArray:

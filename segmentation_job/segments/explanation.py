@@ -42,6 +42,7 @@ _COMPARATIVES = {
     "amount": ("a ", "higher", "lower"),
     "share": ("a ", "higher", "lower"),
     "number": ("a ", "higher", "lower"),
+    "score": ("a ", "higher", "lower"),
     "category": ("a ", "higher", "lower"),
 }
 

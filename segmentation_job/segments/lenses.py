@@ -18,8 +18,8 @@ CATEGORY_ENCODINGS = ("one_hot", "ordinal")
 ENCODINGS = NUMBER_ENCODINGS + CATEGORY_ENCODINGS
 ALGORITHM_NAMES = ("kmeans",)
 DIRECTIONS = ("high", "low", "missing")
-# How a figure of the feature is written and compared: 38.20 · 14 · 21 days · 35% · 0.42 · 'Married'
-UNITS = ("amount", "count", "days", "share", "number", "category")
+# How a figure of the feature is written and compared: 38.20 · 14 · 21 days · 35% · 0.42 · 670 · 'Married'
+UNITS = ("amount", "count", "days", "share", "number", "score", "category")
 # What a lens may look at only where it says that it does.
 SENSITIVE_COLUMNS = (
     "demographic_features.gender",

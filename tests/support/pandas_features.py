@@ -19,6 +19,7 @@ Features = dict[str, dict[str, Row]]
 
 WINDOW_DAYS = 30
 MOST_WINDOWS = 12
+YEAR_DAYS = 365
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def compute_features(raw: RawData, as_of: date) -> Features:
     lines_of = {int(household): group for household, group in past.groupby("household_id")}
     answers = {int(row["household_id"]): row for row in raw.demographics.to_dict("records")}
     contacts_of = _contacts(raw, as_of)
+    market = _by_category(past, as_of)
     features: Features = {family: {} for family in ("demographic", "financial", "purchase", "engagement")}
     for household, seen in first_seen(raw).items():
         if seen >= as_of:
@@ -85,7 +87,12 @@ def compute_features(raw: RawData, as_of: date) -> Features:
         window_count = min(MOST_WINDOWS, math.ceil((as_of - seen).days / WINDOW_DAYS))
         features["demographic"][customer] = _demographic(answers.get(household, {}))
         features["financial"][customer] = _financial(own, as_of, window_count)
-        features["purchase"][customer] = _purchase(own, as_of)
+        features["purchase"][customer] = {
+            **_purchase(own, as_of),
+            **_recurring(own, as_of),
+            **_seasons(own, as_of),
+            **_against_market(_by_category(own, as_of), market),
+        }
         features["engagement"][customer] = _engagement(own, contacts_of.get(household, []), as_of, seen, window_count)
     return features
 
@@ -188,6 +195,72 @@ def _purchase(lines: pd.DataFrame, as_of: date) -> Row:
         "interpurchase_days_mean": _ratio(sum(gaps), len(gaps)),
         "interpurchase_days_cv": _variation(gaps) if len(days) > 2 else None,
         "weekend_order_share": _ratio(sum(day.isoweekday() > 5 for day in orders["day"]), len(orders)),
+        # The source knows of no returns, cancellations or subscriptions.
+        "returned_item_count": 0,
+        "returned_amount": _money(0),
+        "return_rate": _ratio(0, int(lines["quantity"].sum())),
+        "cancelled_order_count": 0,
+        "subscription_order_count": 0,
+        "subscription_order_share": _ratio(0, len(orders)),
+    }
+
+
+def _recurring(lines: pd.DataFrame, as_of: date) -> Row:
+    found: list[tuple[int, str, list[int], date]] = []
+    for product, days_of_product in lines.groupby("product_id")["day"]:
+        days = sorted(set(days_of_product))
+        gaps = [(later - earlier).days for earlier, later in pairwise(days)]
+        variation = _variation(gaps) if len(gaps) >= 2 else None
+        if variation is None or round(variation, 6) > 0.35:
+            continue
+        # Due one interval after the last purchase, and overdue by two of them at most.
+        if (as_of - days[-1]).days * len(gaps) <= 3 * sum(gaps):
+            found.append((-len(days), str(product), gaps, days[-1]))
+    if not found:
+        empty = {"recurring_product_id": None, "recurring_interval_days": None, "recurring_next_due_date": None}
+        return {"recurring_product_count": 0, **empty}
+    _, product_id, gaps, last_day = min(found)
+    half_up = (2 * sum(gaps) + len(gaps)) // (2 * len(gaps))
+    return {
+        "recurring_product_count": len(found),
+        "recurring_product_id": product_id,
+        "recurring_interval_days": _ratio(sum(gaps), len(gaps)),
+        "recurring_next_due_date": last_day + timedelta(days=half_up),
+    }
+
+
+def _seasons(lines: pd.DataFrame, as_of: date) -> Row:
+    recent = lines[lines["day"] >= as_of - timedelta(days=YEAR_DAYS)]
+    season_of = {12: "winter", 1: "winter", 2: "winter", 3: "spring", 4: "spring", 5: "spring"}
+    season_of |= {6: "summer", 7: "summer", 8: "summer", 9: "autumn", 10: "autumn", 11: "autumn"}
+    seasons = [season_of[day.month] for day in recent["day"]]
+    spend = int(recent["net"].sum())
+    shares = {
+        name: _ratio(int(recent.loc[[season == name for season in seasons], "net"].sum()), spend)
+        for name in ("winter", "spring", "summer", "autumn")
+    }
+    known = [share for share in shares.values() if share is not None]
+    index = 2 / 3 * sum(abs(share - 0.25) for share in known) if known else None
+    return {**{f"{name}_spend_share": share for name, share in shares.items()}, "seasonality_index": index}
+
+
+def _by_category(lines: pd.DataFrame, as_of: date) -> pd.DataFrame:
+    recent = lines[lines["day"] >= as_of - timedelta(days=YEAR_DAYS)]
+    return recent.groupby("category")[["quantity", "gross", "net"]].sum()
+
+
+def _against_market(own: pd.DataFrame, market: pd.DataFrame) -> Row:
+    """Compare what a customer bought of each category with what all customers bought of it."""
+    bought = market.loc[own.index]
+    at_market_prices = float((own["quantity"] * bought["gross"] / bought["quantity"]).sum())
+    spend = int(own["net"].sum())
+    distance = None
+    if spend:
+        own_shares = (own["net"] / spend).reindex(market.index, fill_value=0)
+        distance = float((own_shares - market["net"] / market["net"].sum()).abs().sum()) / 2
+    return {
+        "relative_price_index": float(own["gross"].sum()) / at_market_prices if at_market_prices else None,
+        "category_mix_distance": distance,
     }
 
 

@@ -191,7 +191,7 @@ against_market as (
             12
         ) as decimal(18, 12))) as shared_mix,
         sum(categories.gross_amount_365d) as gross_amount,
-        sum(cast(round(categories.item_count_365d * market.market_price, 6) as decimal(18, 6)))
+        sum(cast(round(categories.item_count_365d * market.market_price, 9) as decimal(28, 9)))
             as gross_at_market_prices
     from categories
     inner join category_totals

@@ -69,6 +69,13 @@ outdated_refits as (
     inner join outdated_dates on lineage.refit_date = outdated_dates.as_of_date
 ),
 
+-- A lens that is switched off is computed no more: nothing makes what it found stale.
+running_lenses as (
+    select substr(part, 6) as lens
+    from {{ source('pipeline', 'versions') }}
+    where part like 'lens %'
+),
+
 lineage_starts as (
     select
         lens,
@@ -171,21 +178,24 @@ final as (
             '{"features_logic": "', compared.features_logic, '", "lens": "', compared.lens_version,
             '", "model": "', compared.model, '", "rows_in_scope": "', compared.rows_in_scope, '"}'
         ) as input_hashes,
-        nullif(
-            concat_ws(
-                '; ',
-                compared.rows_reason,
-                compared.logic_reason,
-                compared.lens_reason,
-                compared.model_reason,
-                case when outdated_refits.as_of_date is not null then 'a refit date before it is outdated' end,
-                case
-                    when lineage_starts.lineage_start != runs.lineage_start
-                        then 'the lineage of models starts earlier'
-                end
-            ),
-            ''
-        ) as stale_reason
+        case
+            when running_lenses.lens is not null
+                then nullif(
+                    concat_ws(
+                        '; ',
+                        compared.rows_reason,
+                        compared.logic_reason,
+                        compared.lens_reason,
+                        compared.model_reason,
+                        case when outdated_refits.as_of_date is not null then 'a refit date before it is outdated' end,
+                        case
+                            when lineage_starts.lineage_start != runs.lineage_start
+                                then 'the lineage of models starts earlier'
+                        end
+                    ),
+                    ''
+                )
+        end as stale_reason
     from runs
     inner join compared
         on
@@ -197,6 +207,7 @@ final as (
             runs.as_of_date = outdated_refits.as_of_date
             and runs.lens = outdated_refits.lens
     left join lineage_starts on runs.lens = lineage_starts.lens
+    left join running_lenses on runs.lens = running_lenses.lens
 )
 
 select * from final

@@ -16,6 +16,7 @@ from segmentation_job.forecasts.next_category import (
     hit_rate,
     most_frequent_categories,
     next_categories,
+    seasonal_lift,
 )
 
 CATEGORIES = 8
@@ -42,7 +43,7 @@ def purchases(seed: int, customers: int = 600, days: int = 400) -> np.ndarray:
 
 def facts_before(bought: np.ndarray, day: int) -> tuple[CategoryFacts, BoolArray]:
     """Facts of the customers who order from the day on, and which category their next order day holds."""
-    rows: dict[str, list[Any]] = {field.name: [] for field in fields(CategoryFacts)}
+    rows: dict[str, list[Any]] = {field.name: [] for field in fields(CategoryFacts) if field.name != "season"}
     outcomes = []
     for customer, history in enumerate(bought):
         orders = np.flatnonzero(history[:day].any(axis=1))
@@ -163,7 +164,8 @@ def test_no_facts_give_no_rows(
     earlier_and_later: tuple[tuple[CategoryFacts, BoolArray], tuple[CategoryFacts, BoolArray]],
 ) -> None:
     (facts, bought_next), _ = earlier_and_later
-    nobody = CategoryFacts(**{name: getattr(facts, name)[:0] for name in (field.name for field in fields(facts))})
+    columns = [field.name for field in fields(facts) if field.name != "season"]
+    nobody = CategoryFacts(**{name: getattr(facts, name)[:0] for name in columns})
     assert len(next_categories(fit_next_category(facts, bought_next), nobody).customer) == 0
     assert len(most_frequent_categories(nobody)) == 0
 
@@ -171,6 +173,32 @@ def test_no_facts_give_no_rows(
 def test_of_equally_frequent_categories_the_first_counts() -> None:
     assert most_frequent_categories(some_facts(purchase_days=np.array([9, 9, 1]))).tolist() == [0, 1]
     assert most_frequent_categories(some_facts()).tolist() == [2, 1]
+
+
+def test_a_season_is_told_from_the_same_months_a_year_ago() -> None:
+    orders = np.full(15, 1000.0)
+    days = np.full((3, 15), 300.0)
+    # Of fifteen months, the fourth and fifth lie a year before the two that come; the first three are too old.
+    days[0, 3:5] = 900.0
+    days[1, 0:3] = 900.0
+    days[2, :] = 0.0
+    lift = seasonal_lift(days, orders)
+    assert lift is not None
+    assert lift.tolist() == pytest.approx([np.log(1820 / 820), 0.0, 0.0])
+    assert seasonal_lift(days[:, :11], orders[:11]) is None
+    with pytest.raises(ValueError, match="order days of shape"):
+        seasonal_lift(days, orders[:14])
+
+
+def test_a_category_in_season_gains_and_one_without_a_season_stays(
+    earlier_and_later: tuple[tuple[CategoryFacts, BoolArray], tuple[CategoryFacts, BoolArray]],
+) -> None:
+    (facts, bought_next), _ = earlier_and_later
+    model = fit_next_category(facts, bought_next)
+    plain = category_probabilities(model, some_facts())
+    seasonal = category_probabilities(model, some_facts(season=np.array([1.0, 0.0])))
+    assert seasonal[0] > plain[0] + 0.03
+    assert seasonal[1:].tolist() == plain[1:].tolist()
 
 
 def test_a_hit_is_a_category_of_the_next_order_day() -> None:

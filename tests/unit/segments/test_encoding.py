@@ -219,8 +219,17 @@ def test_a_hurdle_tells_nothing_from_something_and_something_by_its_log() -> Non
     assert (zero.mean, above.mean, above.scale) == pytest.approx((0.5, 2.0, 1.0))
     X = encode(values, encoding)
     assert X[[0, 4, 6]] == pytest.approx(np.array([[1, 0], [-1, -1], [-1, 1]]) * np.sqrt(0.5))
-    # Below nothing is nothing. The median lies halfway to the first log: a missing value is the least of something.
-    assert encode(np.array([[-3.0], [np.nan]]), encoding) == pytest.approx(X[[0, 4]])
+    # Below nothing is nothing; unknown says nothing, at the fit or later.
+    assert encode(np.array([[-3.0], [np.nan]]), encoding) == pytest.approx(np.vstack([X[0], [0, 0]]))
+    assert fit_encoding(np.vstack([values, [[np.nan]]]), lens) == encoding
+
+
+@pytest.mark.parametrize("silent", [0.0, 2.5, np.nan])
+def test_a_hurdle_that_is_the_same_for_all_is_idle(silent: float) -> None:
+    lens = replace(LENS, features=(replace(LENS.features[0], encoding="hurdle"),))
+    encoding = fit_encoding(np.full((50, 1), silent), lens)
+    assert encoding.idle_features == ("t.a",)
+    assert not encode(np.array([[0.0], [7.0], [np.nan]]), encoding).any()
 
 
 def test_a_hurdle_that_nobody_is_short_of_weighs_as_its_log_alone() -> None:

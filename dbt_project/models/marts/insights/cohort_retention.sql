@@ -13,13 +13,6 @@ customer_days as (
     select * from {{ ref('int_customer_days') }}
 ),
 
--- Whether somebody ordered is known from the first order on that the source tells of.
-history as (
-    select min(order_date) as first_order_date
-    from customer_days
-    having count(*) > 0
-),
-
 months as (
     {% for month in range(most_months) %}
     select cast({{ month }} as integer) as months_since
@@ -27,6 +20,11 @@ months as (
     union all
     {% endif %}
     {% endfor %}
+),
+
+-- Before the first order that the source knows, nobody was looking who ordered.
+history as (
+    select min(order_date) as begins_on from customer_days
 ),
 
 customers as (
@@ -37,11 +35,9 @@ customers as (
         cast({{ dbt.date_trunc('month', 'engagement.first_seen_date') }} as date) as cohort_month,
         cast(least(floor({{ ratio('engagement.tenure_days', 30) }}), {{ most_months }}) as integer)
             as complete_month_count,
-        cast(
-            greatest(
-                ceil({{ ratio(dbt.datediff('engagement.first_seen_date', 'history.first_order_date', 'day'), 30) }}), 0
-            ) as integer
-        ) as unknown_month_count
+        cast(greatest(
+            ceil({{ ratio(dbt.datediff('engagement.first_seen_date', 'history.begins_on', 'day'), 30) }}), 0
+        ) as integer) as unseen_month_count
     from {{ source('promoted', 'engagement_features') }} as engagement
     inner join dates on engagement.as_of_date = dates.as_of_date
     cross join history
@@ -52,7 +48,7 @@ order_days as (
         customers.as_of_date,
         customers.customer_id,
         customers.complete_month_count,
-        customers.unknown_month_count,
+        customers.unseen_month_count,
         {{ dbt.datediff('customers.first_seen_date', 'customer_days.order_date', 'day') }}
             as days_since
     from customers
@@ -67,9 +63,14 @@ active_months as (
         as_of_date,
         customer_id,
         complete_month_count,
-        unknown_month_count,
+        unseen_month_count,
         cast(floor({{ ratio('days_since', 30) }}) as integer) as months_since
     from order_days
+),
+
+-- Of a source without orders nothing is known that could be called staying or leaving.
+order_dates as (
+    select distinct as_of_date from active_months
 ),
 
 cohorts as (
@@ -80,9 +81,10 @@ cohorts as (
         members.segment_name,
         customers.cohort_month,
         customers.complete_month_count,
-        customers.unknown_month_count,
+        customers.unseen_month_count,
         count(*) as customer_count
     from members
+    inner join order_dates on members.as_of_date = order_dates.as_of_date
     inner join customers
         on
             members.as_of_date = customers.as_of_date
@@ -94,7 +96,7 @@ cohorts as (
         members.segment_name,
         customers.cohort_month,
         customers.complete_month_count,
-        customers.unknown_month_count
+        customers.unseen_month_count
 ),
 
 cohort_months as (
@@ -110,7 +112,7 @@ cohort_months as (
     inner join months
         on
             cohorts.complete_month_count > months.months_since
-            and cohorts.unknown_month_count <= months.months_since
+            and cohorts.unseen_month_count <= months.months_since
     group by
         cohorts.as_of_date,
         cohorts.lens,
@@ -138,7 +140,7 @@ active_cohort_months as (
             members.as_of_date = active_months.as_of_date
             and members.customer_id = active_months.customer_id
             and active_months.months_since < active_months.complete_month_count
-            and active_months.months_since >= active_months.unknown_month_count
+            and active_months.months_since >= active_months.unseen_month_count
     group by
         members.as_of_date,
         members.lens,

@@ -49,23 +49,34 @@ counted as (
         recurring.product_id
 ),
 
+ranked as (
+    select
+        *,
+        row_number() over (
+            partition by as_of_date, lens, segment_id
+            order by customer_count desc, product_id asc
+        ) as product_rank
+    from counted
+),
+
 final as (
     select
-        counted.as_of_date,
-        counted.lens,
-        counted.segment_id,
-        counted.segment_name,
-        counted.product_id,
+        ranked.as_of_date,
+        ranked.lens,
+        ranked.segment_id,
+        ranked.segment_name,
+        ranked.product_id,
         coalesce(products.category, 'unknown') as category,
-        counted.customer_count,
-        {{ rounded('counted.interval_days_median') }} as interval_days_median,
-        counted.due_30d_count,
-        counted.overdue_count
-    from counted
+        ranked.customer_count,
+        {{ rounded('ranked.interval_days_median') }} as interval_days_median,
+        ranked.due_30d_count,
+        ranked.overdue_count
+    from ranked
     left join products
         on
-            counted.as_of_date = products.as_of_date
-            and counted.product_id = products.product_id
+            ranked.as_of_date = products.as_of_date
+            and ranked.product_id = products.product_id
+    where ranked.product_rank <= 100
 )
 
 select * from final
