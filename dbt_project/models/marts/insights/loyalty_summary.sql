@@ -20,7 +20,7 @@ customers as (
         engagement.customer_id,
         engagement.is_loyalty_member,
         case
-            when engagement.is_loyalty_member then coalesce(engagement.loyalty_tier, 'unknown')
+            when engagement.is_loyalty_member then coalesce(engagement.loyalty_tier, 'member')
             else 'none'
         end as loyalty_tier,
         engagement.points_earned,
