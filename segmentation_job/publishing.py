@@ -194,8 +194,9 @@ def _verify(path: Path, row_counts: dict[str, int]) -> None:
             "select count(*) - count(distinct (lens, customer_id)) from customer_segments"
         ).fetchall()[0][0]
         daily = connection.execute(
+            # Each lens at its own date: one that is switched off has a history and no current segments.
             "select count(*) from customer_segments_daily"
-            " where as_of_date = (select max(as_of_date) from customer_segments)"
+            " where (lens, as_of_date) in (select (lens, as_of_date) from customer_segments)"
         ).fetchall()[0][0]
         if doubled or daily != row_counts["customer_segments"]:
             raise SegmentationError(

@@ -3,6 +3,8 @@ with labelled as (
         as_of_date,
         customer_id
     from {{ ref('customer_segments') }}
+    -- A lens that is new may have run for an earlier date only.
+    where as_of_date = (select max(as_of_date) from {{ ref('customer_segments') }})
 ),
 
 described as (

@@ -98,6 +98,29 @@ def test_a_file_that_was_opened_before_a_publication_stays_readable(tiny_marts: 
         assert reader.execute("select count(*) from customer_segments").fetchone() == (4,)
 
 
+def test_a_lens_that_is_off_or_ran_for_an_earlier_date_only_is_no_disagreement(tiny_marts: TinyMarts) -> None:
+    tiny_marts.fill(date(2018, 1, 2))
+    with duckdb.connect(str(tiny_marts.warehouse)) as connection:
+        for lens in ("off", "late"):
+            connection.execute(f"insert into marts.segmentation_runs values (date '2018-01-01', '{lens}')")
+            connection.execute(
+                "insert into marts.customer_segment_history select * replace"
+                f" ('{lens}' as lens, date '2018-01-01' as valid_from) from marts.customer_segment_history"
+                " where lens = 'overall'"
+            )
+        connection.execute("insert into marts.segmentation_runs values (date '2018-01-02', 'off')")
+        connection.execute(
+            "insert into marts.customer_segments select * replace ('late' as lens, date '2018-01-01' as as_of_date)"
+            " from marts.customer_segments"
+        )
+    log = tiny_marts.warehouse.with_name("run_log.jsonl")
+    publication = publish(
+        tiny_marts.warehouse, tiny_marts.published, tiny_marts.link, log, kept_nights=5, now=tiny_marts.clock
+    )
+    assert publication.row_counts["customer_segments"] == 6
+    assert tiny_marts.link.resolve() == publication.path
+
+
 def test_marts_whose_history_disagrees_with_the_current_segments_are_not_served(tiny_marts: TinyMarts) -> None:
     served = tiny_marts.publish(date(2018, 1, 1))
     tiny_marts.fill(date(2018, 1, 2))
