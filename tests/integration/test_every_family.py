@@ -34,8 +34,8 @@ def answers() -> list[tuple[str, str, tuple[str, ...]]]:
     found = []
     for line in QUESTIONS.read_text().splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if len(cells) == 3 and re.fullmatch(r"`\w+`", cells[1]):
-            found.append((cells[0], cells[1].strip("`"), tuple(re.findall(r"`(\w+)`", cells[2]))))
+        if len(cells) == 4 and re.fullmatch(r"`\w+`", cells[2]):
+            found.append((f"{cells[0]}: {cells[1]}", cells[2].strip("`"), tuple(re.findall(r"`(\w+)`", cells[3]))))
     return found
 
 

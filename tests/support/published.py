@@ -89,6 +89,37 @@ PROMISED_COLUMNS: Final[dict[str, set[str]]] = {
         "stale_reason",
     },
     "run_log": {"run_id", "step", "attempt", "started_at", "ended_at", "outcome"},
+    "customer_forecasts": {
+        "as_of_date",
+        "customer_id",
+        "expected_purchases_90d",
+        "expected_spend_amount_90d",
+        "active_probability",
+        "next_category",
+    },
+    "category_demand_forecast": {"as_of_date", "category", "month", "expected_amount", "lower_amount", "upper_amount"},
+    "product_pairs": {"as_of_date", "product_a_id", "product_b_id", "order_count", "support", "confidence", "lift"},
+    "market_trends": {"as_of_date", "indicator", "category", "entity", "indicator_month", "indicator_value"},
+    **{
+        table: {"as_of_date", "lens", "segment_id", "segment_name", *columns}
+        for table, columns in {
+            "demographic_distribution": ("attribute", "attribute_value", "customer_count", "customer_share"),
+            "demographic_disparity": ("attribute", "attribute_value", "segment_share", "population_share"),
+            "financial_summary": ("customer_count", "spend_amount_365d", "margin_amount_365d", "margin_share"),
+            "credit_risk_bands": ("credit_score_band", "utilisation_band", "customer_count"),
+            "payment_habits": ("method", "payment_count", "on_time_share", "late_share", "failed_share"),
+            "product_popularity": ("product_id", "category", "customer_count", "item_count", "popularity_rank"),
+            "seasonal_trends": ("category", "month", "net_amount", "seasonality_index"),
+            "recurring_orders": ("product_id", "customer_count", "interval_days_median", "due_30d_count"),
+            "category_preferences": ("category", "spend_share", "population_share", "preference_index"),
+            "loyalty_summary": ("loyalty_tier", "customer_count", "points_redeemed_share", "high_value_share"),
+            "cohort_retention": ("cohort_month", "months_since", "customer_count", "retention_rate"),
+            "engagement_funnel": ("stage", "session_count", "customer_count", "session_share"),
+            "cart_abandonment": ("device", "cart_count", "cart_abandonment_rate", "abandoned_amount"),
+            "satisfaction": ("feedback_type", "score_scale", "response_count", "score_mean", "net_promoter_score"),
+            "competitor_position": ("category", "competitor", "own_price_index", "competitor_price_index"),
+        }.items()
+    },
 }
 
 FEATURE_TABLES: Final = (
