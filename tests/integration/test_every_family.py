@@ -14,7 +14,7 @@ from tests.support.shared_builds import built_once
 from tests.support.simulated_shop import SOURCE, truth_of_shop, write_small_shop
 
 AS_OF = date(2026, 1, 1)
-QUESTIONS = PROJECT_DIR / "docs" / "questions.md"
+QUESTIONS = PROJECT_DIR / "README.md"
 SHIPPED_LENSES = {"overall", "demographic", "financial", "purchase", "engagement"}
 
 
