@@ -1,10 +1,14 @@
-with labelled as (
+-- A lens that is new may have run for an earlier date only: then its customers are not of the newest date.
+with newest as (
+    select max(as_of_date) as as_of_date from {{ ref('customer_segments') }}
+),
+
+labelled as (
     select distinct
-        as_of_date,
-        customer_id
-    from {{ ref('customer_segments') }}
-    -- A lens that is new may have run for an earlier date only.
-    where as_of_date = (select max(as_of_date) from {{ ref('customer_segments') }})
+        labels.as_of_date,
+        labels.customer_id
+    from {{ ref('customer_segments') }} as labels
+    inner join newest on labels.as_of_date = newest.as_of_date
 ),
 
 described as (
