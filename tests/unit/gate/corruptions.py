@@ -474,7 +474,6 @@ _CUSTOMER_FORECASTS = [
             "expected_spend_amount_90d is not negative": "expected_spend_amount_90d = -0.01",
             "active_probability lies between 0 and 1": "active_probability = 1.01",
             "next_category_probability lies between 0 and 1": "next_category_probability = -0.01",
-            "No number is infinite or NaN": "expected_purchases_90d = 'nan'",
             "Purchases and the probability of being active are forecast together": "active_probability = null",
             "A next category has its probability": "next_category_probability = null",
             "Purchases are forecast for everyone who has bought, or for nobody": "expected_purchases_90d = null,"
