@@ -91,6 +91,7 @@ def deployment(sliced_landing: Path, tmp_path: Path) -> Iterator[Deployment]:
     )
     # What fails here fails for good: the test shall say so at once.
     environment |= {"SEGMENTATION_SOURCE_RETRIES": "0", "SEGMENTATION_FAULT_RETRIES": "0"}
+    environment |= {"SEGMENTATION_LENSES": "overall"}
     prepare_airflow(environment)
     with running_airflow(environment) as airflow:
         yield Deployment(airflow=airflow, data_dir=data_dir)

@@ -42,6 +42,8 @@ def test_a_task_runs_the_command_of_its_step_for_the_date(fake_segmentation: Fak
         "build facts --as-of 2018-01-01",
         "build features --as-of 2018-01-01",
         "gate features --as-of 2018-01-01",
+        "forecast --as-of 2018-01-01",
+        "gate forecasts --as-of 2018-01-01",
         "segment --as-of 2018-01-01",
         "gate labels --as-of 2018-01-01",
         "promote --as-of 2018-01-01",

@@ -109,7 +109,7 @@ def test_retries_are_a_setting(parse_dag: ParseDag, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SEGMENTATION_FAULT_RETRIES", "0")
     monkeypatch.setenv("SEGMENTATION_FAULT_RETRY_MINUTES", "0.5")
     tasks = step_tasks(parse_dag())
-    assert [task.retries for task in tasks] == [6, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert [task.retries for task in tasks] == [6, *[0] * (len(STEPS) - 1)]
     assert {task.retry_delay for task in tasks} == {timedelta(seconds=30)}
 
 
