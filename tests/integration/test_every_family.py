@@ -15,6 +15,8 @@ from tests.support.simulated_shop import SOURCE, truth_of_shop, write_small_shop
 
 AS_OF = date(2026, 1, 1)
 QUESTIONS = PROJECT_DIR / "README.md"
+# Without the choice of one lens that other tests make to save time.
+SETTINGS = {"SOURCE": SOURCE, "SEGMENTATION_LENSES": ""}
 SHIPPED_LENSES = {"overall", "demographic", "financial", "purchase", "engagement"}
 
 
@@ -24,9 +26,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Nights:
 
     def build(place: Path) -> None:
         write_small_shop(place, customers=900)
-        Nights(place, {"SOURCE": SOURCE}).run(AS_OF)
+        Nights(place, SETTINGS).run(AS_OF)
 
-    return Nights(built_once(tmp_path_factory, "every_family", build), {"SOURCE": SOURCE})
+    return Nights(built_once(tmp_path_factory, "every_family", build), SETTINGS)
 
 
 def answers() -> list[tuple[str, str, tuple[str, ...]]]:

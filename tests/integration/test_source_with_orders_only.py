@@ -88,7 +88,8 @@ def write_orders(landing: Path) -> None:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Nights, dict[str, Finished]]:
     place = tmp_path_factory.mktemp("orders_only")
     write_project(place / "project")
-    nights = Nights(place / "data", {"SOURCE": "orders_only", "PYTHONPATH": str(place / "project")})
+    settings = {"SOURCE": "orders_only", "SEGMENTATION_LENSES": "", "PYTHONPATH": str(place / "project")}
+    nights = Nights(place / "data", settings)
     write_orders(nights.source_dir / "landing")
     return nights, nights.run(AS_OF)
 
