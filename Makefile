@@ -4,7 +4,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test evaluate airflow lint lint-sql format lock install clean clean-data
+.PHONY: help run test point-in-time evaluate airflow lint lint-sql format lock install clean clean-data
 
 AS_OF ?=
 FORCE ?=
@@ -63,6 +63,10 @@ run: $(STAMP) ## Land the data, run the DAG through Airflow for one date, publis
 # order of the folders, for the longest tests come first in it.
 test: $(STAMP) $(OLD_CLIENT) $(CDNOW_SAMPLE) ## Run the tests
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+
+# Each date in a scope of its own, so that both workers take dates.
+point-in-time: $(STAMP) ## Compute 20 random dates from all data and from data cut before them, and compare (about 25 minutes)
+	@POINT_IN_TIME_DATES=$${POINT_IN_TIME_DATES:-20} $(BIN)/pytest -n $(WORKERS) --dist load tests/integration/test_point_in_time.py
 
 evaluate: $(STAMP) ## Run a date of the past and compare its forecasts with what came in the 90 days after it
 	@$(BIN)/segmentation evaluate $(if $(strip $(AS_OF)),--as-of $(AS_OF))

@@ -40,25 +40,11 @@ checked as (
     left join known_customers on cleaned.customer_id = known_customers.customer_id
 ),
 
-numbered as (
-    select
-        *,
-        row_number() over (
-            partition by customer_id, campaign_id, channel
-            order by
-                case when own_reason is null then 0 else 1 end,
-                contact_date asc nulls last,
-                ingested_at desc nulls last,
-                {{ row_content(['contacted_at', 'response', 'responded_at']) }}
-        ) as copy_number
-    from checked
-),
-
-final as (
-    select
-        *,
-        coalesce(own_reason, case when copy_number > 1 then 'duplicate' end) as quarantine_reason
-    from numbered
-)
+{{ copies_set_aside(
+    'checked',
+    key=['customer_id', 'campaign_id', 'channel'],
+    content=['contacted_at', 'response', 'responded_at'],
+    event_date='contact_date',
+) }}
 
 select * from final

@@ -40,24 +40,10 @@ checked as (
     left join known_customers on cleaned.customer_id = known_customers.customer_id
 ),
 
-numbered as (
-    select
-        *,
-        row_number() over (
-            partition by customer_id, credit_date
-            order by
-                case when own_reason is null then 0 else 1 end,
-                ingested_at desc nulls last,
-                {{ row_content(['limit_amount', 'balance_amount', 'external_score']) }}
-        ) as copy_number
-    from checked
-),
-
-final as (
-    select
-        *,
-        coalesce(own_reason, case when copy_number > 1 then 'duplicate' end) as quarantine_reason
-    from numbered
-)
+{{ copies_set_aside(
+    'checked',
+    key=['customer_id', 'credit_date'],
+    content=['limit_amount', 'balance_amount', 'external_score'],
+) }}
 
 select * from final

@@ -46,27 +46,12 @@ checked as (
     from cleaned
 ),
 
--- A bad copy never takes the place of a good one.
-numbered as (
-    select
-        *,
-        row_number() over (
-            partition by customer_id, valid_from
-            order by
-                case when own_reason is null then 0 else 1 end,
-                ingested_at desc nulls last,
-                {{ row_content(['signup_date', 'birth_date', 'age_band', 'gender', 'income_amount', 'income_band',
-                                'country', 'region', 'city', 'postal_code', 'language', 'ethnicity', 'household_size',
-                                'marital_status', 'education', 'acquisition_channel']) }}
-        ) as copy_number
-    from checked
-),
-
-final as (
-    select
-        *,
-        coalesce(own_reason, case when copy_number > 1 then 'duplicate' end) as quarantine_reason
-    from numbered
-)
+{{ copies_set_aside(
+    'checked',
+    key=['customer_id', 'valid_from'],
+    content=['signup_date', 'birth_date', 'age_band', 'gender', 'income_amount', 'income_band', 'country',
+             'region', 'city', 'postal_code', 'language', 'ethnicity', 'household_size', 'marital_status',
+             'education', 'acquisition_channel'],
+) }}
 
 select * from final

@@ -47,25 +47,11 @@ checked as (
     left join known_customers on cleaned.customer_id = known_customers.customer_id
 ),
 
-numbered as (
-    select
-        *,
-        row_number() over (
-            partition by event_id
-            order by
-                case when own_reason is null then 0 else 1 end,
-                event_date asc nulls last,
-                ingested_at desc nulls last,
-                {{ row_content(['occurred_at', 'customer_id', 'feedback_type', 'score', 'score_scale', 'product_id']) }}
-        ) as copy_number
-    from checked
-),
-
-final as (
-    select
-        *,
-        coalesce(own_reason, case when copy_number > 1 then 'duplicate' end) as quarantine_reason
-    from numbered
-)
+{{ copies_set_aside(
+    'checked',
+    key=['event_id'],
+    content=['occurred_at', 'customer_id', 'feedback_type', 'score', 'score_scale', 'product_id'],
+    event_date='event_date',
+) }}
 
 select * from final

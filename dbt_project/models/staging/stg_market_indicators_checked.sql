@@ -38,25 +38,10 @@ checked as (
     from cleaned
 ),
 
--- A bad copy never takes the place of a good one.
-numbered as (
-    select
-        *,
-        row_number() over (
-            partition by {{ month_of('indicator_month') }}, indicator, category, entity, published_at
-            order by
-                case when own_reason is null then 0 else 1 end,
-                ingested_at desc nulls last,
-                {{ row_content(['indicator_month', 'indicator_value', 'unit']) }}
-        ) as copy_number
-    from checked
-),
-
-final as (
-    select
-        *,
-        coalesce(own_reason, case when copy_number > 1 then 'duplicate' end) as quarantine_reason
-    from numbered
-)
+{{ copies_set_aside(
+    'checked',
+    key=[month_of('indicator_month'), 'indicator', 'category', 'entity', 'published_at'],
+    content=['indicator_month', 'indicator_value', 'unit'],
+) }}
 
 select * from final

@@ -41,26 +41,11 @@ checked as (
     left join orders on cleaned.order_id = orders.order_id
 ),
 
--- Of several rows with one id the earliest good one stands: a later one can then never change the past.
-numbered as (
-    select
-        *,
-        row_number() over (
-            partition by event_id
-            order by
-                case when own_reason is null then 0 else 1 end,
-                event_date asc nulls last,
-                ingested_at desc nulls last,
-                {{ row_content(['occurred_at', 'order_id', 'line_id', 'event_type', 'quantity', 'amount']) }}
-        ) as copy_number
-    from checked
-),
-
-final as (
-    select
-        *,
-        coalesce(own_reason, case when copy_number > 1 then 'duplicate' end) as quarantine_reason
-    from numbered
-)
+{{ copies_set_aside(
+    'checked',
+    key=['event_id'],
+    content=['occurred_at', 'order_id', 'line_id', 'event_type', 'quantity', 'amount'],
+    event_date='event_date',
+) }}
 
 select * from final

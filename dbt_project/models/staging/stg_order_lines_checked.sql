@@ -83,25 +83,10 @@ joined as (
     cross join product_scope
 ),
 
-numbered as (
-    select
-        *,
-        row_number() over (
-            partition by order_id, line_id
-            order by
-                case when own_reason is null then 0 else 1 end,
-                ingested_at desc nulls last,
-                {{ row_content(['product_id', 'quantity', 'gross_amount', 'discount_amount', 'net_amount',
-                                'unit_cost_amount']) }}
-        ) as copy_number
-    from joined
-),
-
-final as (
-    select
-        *,
-        coalesce(own_reason, case when copy_number > 1 then 'duplicate' end) as quarantine_reason
-    from numbered
-)
+{{ copies_set_aside(
+    'joined',
+    key=['order_id', 'line_id'],
+    content=['product_id', 'quantity', 'gross_amount', 'discount_amount', 'net_amount', 'unit_cost_amount'],
+) }}
 
 select * from final

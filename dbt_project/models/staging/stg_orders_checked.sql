@@ -37,26 +37,11 @@ checked as (
     left join known_customers on cleaned.customer_id = known_customers.customer_id
 ),
 
--- Of several rows with one id the earliest good one stands: a later one can then never change the past.
-numbered as (
-    select
-        *,
-        row_number() over (
-            partition by order_id
-            order by
-                case when own_reason is null then 0 else 1 end,
-                order_date asc nulls last,
-                ingested_at desc nulls last,
-                {{ row_content(['ordered_at', 'customer_id', 'channel', 'store_id', 'is_subscription', 'currency']) }}
-        ) as copy_number
-    from checked
-),
-
-final as (
-    select
-        *,
-        coalesce(own_reason, case when copy_number > 1 then 'duplicate' end) as quarantine_reason
-    from numbered
-)
+{{ copies_set_aside(
+    'checked',
+    key=['order_id'],
+    content=['ordered_at', 'customer_id', 'channel', 'store_id', 'is_subscription', 'currency'],
+    event_date='order_date',
+) }}
 
 select * from final

@@ -56,26 +56,11 @@ checked as (
     from joined
 ),
 
--- Of several rows with one id the earliest good one stands: a later one can then never change the past.
-numbered as (
-    select
-        *,
-        row_number() over (
-            partition by payment_id
-            order by
-                case when own_reason is null then 0 else 1 end,
-                due_date asc nulls last,
-                ingested_at desc nulls last,
-                {{ row_content(['due_at', 'order_id', 'payer_id', 'method', 'paid_date', 'failed_date', 'amount']) }}
-        ) as copy_number
-    from checked
-),
-
-final as (
-    select
-        *,
-        coalesce(own_reason, case when copy_number > 1 then 'duplicate' end) as quarantine_reason
-    from numbered
-)
+{{ copies_set_aside(
+    'checked',
+    key=['payment_id'],
+    content=['due_at', 'order_id', 'payer_id', 'method', 'paid_date', 'failed_date', 'amount'],
+    event_date='due_date',
+) }}
 
 select * from final

@@ -29,25 +29,10 @@ checked as (
     from cleaned
 ),
 
--- A bad copy never takes the place of a good one.
-numbered as (
-    select
-        *,
-        row_number() over (
-            partition by product_id, valid_from
-            order by
-                case when own_reason is null then 0 else 1 end,
-                ingested_at desc nulls last,
-                {{ row_content(['department', 'category', 'brand', 'is_private_label', 'list_price_amount']) }}
-        ) as copy_number
-    from checked
-),
-
-final as (
-    select
-        *,
-        coalesce(own_reason, case when copy_number > 1 then 'duplicate' end) as quarantine_reason
-    from numbered
-)
+{{ copies_set_aside(
+    'checked',
+    key=['product_id', 'valid_from'],
+    content=['department', 'category', 'brand', 'is_private_label', 'list_price_amount'],
+) }}
 
 select * from final

@@ -57,25 +57,11 @@ checked as (
             and (products.valid_to_date is null or products.valid_to_date > cleaned.event_date)
 ),
 
-numbered as (
-    select
-        *,
-        row_number() over (
-            partition by event_id
-            order by
-                case when own_reason is null then 0 else 1 end,
-                event_date asc nulls last,
-                ingested_at desc nulls last,
-                {{ row_content(['occurred_at', 'session_id', 'customer_id', 'event_type', 'product_id', 'device']) }}
-        ) as copy_number
-    from checked
-),
-
-final as (
-    select
-        *,
-        coalesce(own_reason, case when copy_number > 1 then 'duplicate' end) as quarantine_reason
-    from numbered
-)
+{{ copies_set_aside(
+    'checked',
+    key=['event_id'],
+    content=['occurred_at', 'session_id', 'customer_id', 'event_type', 'product_id', 'device'],
+    event_date='event_date',
+) }}
 
 select * from final
