@@ -29,7 +29,7 @@ category_days as (
     from {{ ref('int_customer_product_days') }}
 ),
 
-rhythms as (
+purchases as (
     select
         cuts.as_of_date,
         cast(cuts.known_before_date as date) as known_before_date,
@@ -47,7 +47,15 @@ rhythms as (
         category_days.category
 ),
 
-customers as (
+rhythms as (
+    select
+        *,
+        {{ dbt.datediff('first_purchase_date', 'last_purchase_date', 'day') }}
+            as purchase_span_days
+    from purchases
+),
+
+order_days as (
     select
         cuts.as_of_date,
         cast(cuts.known_before_date as date) as known_before_date,
@@ -66,6 +74,14 @@ customers as (
         customer_days.customer_id
 ),
 
+customers as (
+    select
+        *,
+        {{ dbt.datediff('first_order_date', 'last_order_date', 'day') }}
+            as order_span_days
+    from order_days
+),
+
 final as (
     select
         rhythms.as_of_date,
@@ -73,17 +89,13 @@ final as (
         rhythms.customer_id,
         rhythms.category,
         cast(rhythms.purchase_day_count as bigint) as purchase_day_count,
-        cast({{ dbt.datediff('rhythms.last_purchase_date', 'rhythms.known_before_date', 'day') }} as integer)
-            as days_since_last,
-        {{ rounded_ratio(
-            dbt.datediff('rhythms.first_purchase_date', 'rhythms.last_purchase_date', 'day'),
-            'rhythms.purchase_day_count - 1'
-        ) }} as gap_mean_days,
+        cast(
+            {{ dbt.datediff('rhythms.last_purchase_date', 'rhythms.known_before_date', 'day') }}
+            as integer
+        ) as days_since_last,
+        {{ rounded_ratio('rhythms.purchase_span_days', 'rhythms.purchase_day_count - 1') }} as gap_mean_days,
         cast(customers.order_day_count as bigint) as order_day_count,
-        {{ rounded_ratio(
-            dbt.datediff('customers.first_order_date', 'customers.last_order_date', 'day'),
-            'customers.order_day_count - 1'
-        ) }} as order_gap_mean_days,
+        {{ rounded_ratio('customers.order_span_days', 'customers.order_day_count - 1') }} as order_gap_mean_days,
         case
             when rhythms.known_before_date < rhythms.as_of_date then next_days.category is not null
         end as was_bought_next

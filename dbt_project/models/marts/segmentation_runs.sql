@@ -181,20 +181,22 @@ final as (
         case
             when running_lenses.lens is not null
                 then nullif(
-                    concat_ws(
-                        '; ',
-                        compared.rows_reason,
-                        compared.logic_reason,
-                        compared.lens_reason,
-                        compared.model_reason,
-                        case when outdated_refits.as_of_date is not null then 'a refit date before it is outdated' end,
-                        case
-                            when lineage_starts.lineage_start != runs.lineage_start
-                                then 'the lineage of models starts earlier'
-                        end
-                    ),
-                    ''
-                )
+                        concat_ws(
+                            '; ',
+                            compared.rows_reason,
+                            compared.logic_reason,
+                            compared.lens_reason,
+                            compared.model_reason,
+                            case
+                                when outdated_refits.as_of_date is not null then 'a refit date before it is outdated'
+                            end,
+                            case
+                                when lineage_starts.lineage_start != runs.lineage_start
+                                    then 'the lineage of models starts earlier'
+                            end
+                        ),
+                        ''
+                    )
         end as stale_reason
     from runs
     inner join compared
