@@ -459,6 +459,7 @@ def evaluate(
         evaluation = evaluate_forecasts(warehouse, as_of)
     console.print()
     print_forecast_evaluation(evaluation, console)
+    _print_stale_dates(settings, console)
 
 
 @app.command()
@@ -484,7 +485,7 @@ def run(
     from segmentation_job.nightly import run_dag
     from segmentation_job.runs.calendar import refit_date_for
     from segmentation_job.runs.versions import choose_lenses
-    from segmentation_job.summary import print_absent, print_summary, read_idle_features, read_stale_dates, read_summary
+    from segmentation_job.summary import print_absent, print_summary, read_idle_features, read_summary
 
     settings = _settings()
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
@@ -505,12 +506,7 @@ def run(
     )
     if segments[0].as_of != as_of.isoformat():
         console.print(f"The table shows the latest date; {as_of} is in customer_segments_daily and in the history.")
-    for stale_date, reason in read_stale_dates(settings.serving_link):
-        console.print(
-            f"Stale: {stale_date} ({reason}). Compute it again with make run{_source_argument(settings)}"
-            f" AS_OF={stale_date}",
-            soft_wrap=True,
-        )
+    _print_stale_dates(settings, console)
     console.print(
         f"\nPublished file  {settings.serving_link}\n\n"
         "Try next\n"
@@ -591,6 +587,17 @@ def _land_demonstration(settings: Settings) -> list[Path]:
 def _land(settings: Settings, console: "Console") -> None:
     written = _land_demonstration(settings)
     console.print(f"Landing   {settings.landing_dir}: {f'{len(written)} files written' if written else 'complete'}")
+
+
+def _print_stale_dates(settings: Settings, console: "Console") -> None:
+    from segmentation_job.summary import read_stale_dates
+
+    for stale_date, reason in read_stale_dates(settings.serving_link):
+        console.print(
+            f"Stale: {stale_date} ({reason}). Compute it again with make run{_source_argument(settings)}"
+            f" AS_OF={stale_date}",
+            soft_wrap=True,
+        )
 
 
 def _default_as_of(settings: Settings) -> date:

@@ -1,6 +1,7 @@
 {#-
   The labelled dates that the marts have not described yet, or described from other labels or features. What is
-  described stays as it is: a late row changes what is said of a date only when the date is run again.
+  described stays as it is: a late row changes what is said of a date only when the date is run again, or when the
+  marts' own SQL has changed.
   starts_anew: describe every date, because the model that asks holds nothing yet.
 -#}
 {% macro dates_to_describe(starts_anew) -%}

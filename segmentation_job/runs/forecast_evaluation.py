@@ -18,8 +18,8 @@ LEAST_KNOWN_MONTHS = 4
 PURCHASES_SQL = """
 select
     forecasts.expected_purchases_90d,
-    cast(features.order_day_count as double) / greatest(forecasts.as_of_date - features.first_order_date, 1)
-    as own_rate,
+    features.order_day_count,
+    forecasts.as_of_date - features.first_order_date as age_days,
     coalesce(came.order_days, 0) as order_days
 from promoted.customer_forecasts as forecasts
 inner join promoted.purchase_features as features
@@ -106,9 +106,11 @@ def evaluate_forecasts(warehouse: Warehouse, as_of: date) -> ForecastEvaluation:
     found = warehouse.rows(PURCHASES_SQL, (as_of, end, as_of))
     if not found:
         raise SegmentationError(f"{as_of} has no promoted forecasts of purchases: run `make run AS_OF={as_of}` first.")
-    predicted, own_rate, came = np.array(found, dtype=np.float64).T
-    own_forecast = own_rate * HORIZON_DAYS
-    purchases = compare_purchase_forecasts(predicted, own_forecast, float(own_forecast.mean()), came)
+    predicted, order_days, age_days, came = np.array(found, dtype=np.float64).T
+    own_forecast = order_days / age_days * HORIZON_DAYS
+    # All customers' days together, or the rates of those who came last week would count as much as a year's.
+    population_mean = float(order_days.sum() / age_days.sum()) * HORIZON_DAYS
+    purchases = compare_purchase_forecasts(predicted, own_forecast, population_mean, came)
     customers, foreseen, usual = warehouse.rows(NEXT_CATEGORY_SQL, (as_of, as_of, as_of))[0]
     hits = NextCategoryHits(int(customers), foreseen / max(customers, 1), usual / max(customers, 1))
     demand_as_of = warehouse.rows("select max(as_of_date) from promoted.category_month_demand")[0][0]

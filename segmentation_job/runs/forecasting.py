@@ -94,11 +94,11 @@ def forecast_date(
             warehouse.append("candidate.customer_forecasts", _customer_rows(as_of, batch, purchases, spend, predicted))
         demand_outcome = _forecast_demand(warehouse, as_of)
         outcomes = (*buying_outcomes, next_outcome, demand_outcome)
-        content = features_hash(warehouse, "candidate", as_of)
+        content = forecast_inputs_hash(warehouse, as_of)
         warehouse.append(
             "candidate.forecast_models",
             pa.Table.from_pylist(
-                [{"as_of_date": as_of, **asdict(outcome), "features_hash": content} for outcome in outcomes],
+                [{"as_of_date": as_of, **asdict(outcome), "inputs_hash": content} for outcome in outcomes],
                 schema=pa.schema(
                     {
                         "as_of_date": pa.date32(),
@@ -107,12 +107,24 @@ def forecast_date(
                         "customers_fitted": pa.int64(),
                         "parameters": pa.string(),
                         "note": pa.string(),
-                        "features_hash": pa.string(),
+                        "inputs_hash": pa.string(),
                     }
                 ),
             ),
         )
         return outcomes
+
+
+def forecast_inputs_hash(warehouse: Warehouse, as_of: date) -> str:
+    """Return a hash of the candidate features of a date and of what its forecasts are made from.
+
+    The rhythms, a row for each customer and category, are told by the two others: they come from the same days.
+    """
+    key = {"as_of_date": as_of}
+    inputs = [
+        warehouse.content_hash(f"candidate.{table}", key) for table in ("buying_summary", "category_month_demand")
+    ]
+    return "/".join((features_hash(warehouse, "candidate", as_of), *inputs))
 
 
 def _fit_buying(

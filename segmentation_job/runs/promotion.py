@@ -9,6 +9,7 @@ import pyarrow as pa
 from segmentation_job.errors import GateFailedError
 from segmentation_job.runs.calendar import RunPlan
 from segmentation_job.runs.feature_matrix import features_hash, has_columns, read_values
+from segmentation_job.runs.forecasting import forecast_inputs_hash
 from segmentation_job.runs.history import splice_into_history
 from segmentation_job.runs.lineage import MODEL_TABLES, keys_by_customer, read_model
 from segmentation_job.segments.lenses import Lens
@@ -114,9 +115,9 @@ def _require_verdict(warehouse: Warehouse, plan: RunPlan, subject: str) -> None:
 
 def _require_forecasts_of_these_features(warehouse: Warehouse, plan: RunPlan) -> None:
     made_beside = warehouse.rows(
-        "select distinct features_hash from candidate.forecast_models where as_of_date = ?", (plan.as_of,)
+        "select distinct inputs_hash from candidate.forecast_models where as_of_date = ?", (plan.as_of,)
     )
-    if made_beside != [(features_hash(warehouse, "candidate", plan.as_of),)]:
+    if made_beside != [(forecast_inputs_hash(warehouse, plan.as_of),)]:
         raise GateFailedError(
             f"The candidate of {plan.as_of} has no forecasts made beside its features: run "
             f"`segmentation forecast --as-of {plan.as_of}` and its gate again."

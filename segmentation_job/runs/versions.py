@@ -42,7 +42,7 @@ def read_logic_versions(settings: Settings) -> LogicVersions:
     features = _version(sorted((project / "models" / "features").glob("*.sql")), facts)
     marts_files = [
         *sorted((project / "models" / "marts").rglob("*.sql")),
-        project / "models" / "marts" / "_marts__models.yml",
+        *sorted((project / "models" / "marts").rglob("*__models.yml")),
     ]
     marts = _version([*shared, *marts_files], "")
     return LogicVersions(facts=facts, features=features, marts=marts)
@@ -110,8 +110,11 @@ def _reason_to_skip(lens: Lens, chosen: tuple[str, ...] | None, declaration: Sou
     lacking = [name for name in lens.needs if not declaration.has(name)]
     if lacking:
         return f"{start} the source has {_none_of(lacking)}"
-    if lens.needs_any and not any(declaration.has(name) for name in lens.needs_any):
+    found = [name for name in lens.needs_any if declaration.has(name)]
+    if lens.needs_any and not found:
         return f"{start} the source has {_none_of(lens.needs_any)}"
+    if len(found) < min(lens.needs_count, len(lens.needs_any)):
+        return f"{start} it needs {lens.needs_count} of what it looks at, and the source has only {', '.join(found)}"
     return ""
 
 

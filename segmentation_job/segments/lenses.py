@@ -32,11 +32,12 @@ SMALL_VALUE_PLACE = "{small_value}"
 
 _LENS_KEYS = {
     "name", "title", "noun", "objective", "k_min", "k_max", "smallest_share", "algorithms", "seed",
-    "features", "actions", "default_action", "enabled", "needs", "needs_any", "sensitive", "allows_sensitive",
+    "features", "actions", "default_action", "enabled", "needs", "needs_any", "needs_count", "sensitive",
+    "allows_sensitive",
 }  # fmt: skip
-_OPTIONAL_LENS_KEYS = {"enabled", "needs", "needs_any", "sensitive", "allows_sensitive"}
+_OPTIONAL_LENS_KEYS = {"enabled", "needs", "needs_any", "needs_count", "sensitive", "allows_sensitive"}
 # They say where a lens runs, not what it finds.
-_KEYS_OUTSIDE_THE_VERSION = ("enabled", "needs", "needs_any", "sensitive", "allows_sensitive")
+_KEYS_OUTSIDE_THE_VERSION = ("enabled", "needs", "needs_any", "needs_count", "sensitive", "allows_sensitive")
 _FEATURE_KEYS = {
     "column", "encoding", "family", "high", "low", "high_noun", "low_noun", "label", "unit", "missing", "order",
 }  # fmt: skip
@@ -111,7 +112,7 @@ class Lens:
     k_min, k_max: how many segments may compete, both included · smallest_share: the smallest useful segment,
     0 to 1 of the customers · seed: of everything random · noun: what the customers are called in a name ·
     enabled: whether it runs where no setting names the lenses · needs: entities of the input contract without
-    which it means nothing · needs_any: entities, or columns as "entity.column", of which it needs one ·
+    which it means nothing · needs_any: entities, or columns as "entity.column", of which it needs needs_count ·
     sensitive: the features that say what people may be hurt by; SENSITIVE_COLUMNS always do ·
     allows_sensitive: whether the lens may use such features.
     The order of the features is the order in which their adjectives are spoken.
@@ -132,6 +133,7 @@ class Lens:
     enabled: bool = True
     needs: tuple[str, ...] = ()
     needs_any: tuple[str, ...] = ()
+    needs_count: int = 1
     sensitive: tuple[str, ...] = ()
     allows_sensitive: bool = False
 
@@ -221,6 +223,7 @@ class _Reader:
             enabled=self.flag(given.get("enabled", True), "enabled"),
             needs=self.texts(given.get("needs", []), "needs"),
             needs_any=self.texts(given.get("needs_any", []), "needs_any"),
+            needs_count=self.whole(given.get("needs_count", 1), "needs_count", at_least=1),
             sensitive=sensitive,
             allows_sensitive=allows_sensitive,
         )

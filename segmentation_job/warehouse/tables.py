@@ -150,7 +150,7 @@ _FORECAST_MODELS = """(
     customers_fitted bigint,
     parameters varchar not null,
     note varchar,
-    features_hash varchar not null
+    inputs_hash varchar not null
 )"""
 
 _RUN_DATE = "run_date date not null,"

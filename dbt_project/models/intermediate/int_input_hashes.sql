@@ -19,6 +19,11 @@
         'content': ['event_date', 'event_id', 'order_id', 'line_id', 'event_type', 'quantity', 'amount'],
     },
     {
+        'entity': 'products', 'model': 'stg_products', 'event_date': 'valid_from_date',
+        'content': ['valid_from_date', 'product_id', 'department', 'category', 'brand', 'is_private_label',
+                    'list_price_amount'],
+    },
+    {
         'entity': 'campaign_contacts', 'model': 'stg_campaign_contacts', 'event_date': 'contact_date',
         'content': ['contact_date', 'customer_id', 'campaign_id', 'channel'],
     },

@@ -52,6 +52,16 @@ def test_exactly_the_lenses_run_that_the_setting_names() -> None:
     assert reasons["purchase"] == "lens purchase is skipped: SEGMENTATION_LENSES does not name it"
 
 
+def test_a_lens_may_need_more_than_one_of_what_it_looks_at(tmp_path: Path) -> None:
+    folder = lens_folder(tmp_path, origin={"needs_any": ["customers.age_band", "customers.city"], "needs_count": 2})
+    choice = choose_lenses(settings_of(SEGMENTATION_LENSES_DIR=folder))
+    assert [lens.reason for lens in choice.skipped] == [
+        "lens origin is skipped: it needs 2 of what it looks at, and the source has only customers.age_band"
+    ]
+    two = lens_folder(tmp_path, origin={"needs_any": ["customers.age_band", "customers.income_band"], "needs_count": 2})
+    assert choose_lenses(settings_of(SEGMENTATION_LENSES_DIR=two)).skipped == ()
+
+
 def test_a_lens_that_the_setting_names_is_skipped_where_the_source_does_not_feed_it() -> None:
     choice = choose_lenses(settings_of(SEGMENTATION_LENSES="overall,financial"))
     assert [lens.name for lens in choice.running] == ["overall"]
