@@ -81,6 +81,29 @@ def test_every_question_of_the_mission_has_rows_that_answer_it(
             assert found[0][0] > 0, f"{question}: {table}.{column} holds nothing"
 
 
+def test_a_late_market_figure_shows_once_its_date_is_run_again(shop: Nights, tmp_path: Path) -> None:
+    # No feature and no label rests on it, and the date must be described anew all the same.
+    nights = shop.copy(tmp_path / "data", SEGMENTATION_LENSES="overall")
+    landing = nights.source_dir / "landing" / "market_indicators"
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"copy (select * replace (timestamp '2025-12-31 08:00:00' as published_at, 777.0 as indicator_value)"
+            f" from '{landing}/part-00000.parquet' where indicator = 'industry_index'"
+            f" and indicator_month = '2025-10-01' limit 1) to '{landing}/part-late.parquet'"
+        )
+
+    nights.run(AS_OF)
+
+    with duckdb.connect(str(nights.serving_link), read_only=True) as published:
+        shown = published.execute(
+            "select indicator_value from market_trends where indicator = 'industry_index'"
+            " and indicator_month = '2025-10-01'"
+        ).fetchall()
+        stale = published.execute("select stale_reason from segmentation_runs where lens = 'overall'").fetchall()
+    assert shown == [(777.0,)]
+    assert stale == [(None,)]
+
+
 def test_the_table_of_questions_names_every_topic_of_the_mission() -> None:
     asked = " ".join(question.lower() for question, _, _ in answers())
     topics = (
