@@ -32,7 +32,7 @@
 {%- endmacro %}
 
 
-{#- The marts that describe dates: one folder, so that a further one is one file. Built for each date anew, by insight. -#}
+{#- The marts that describe dates: they are described when all of these are built. -#}
 {% macro insight_tables() -%}
     {{ return([
         'segment_profiles',

@@ -6,14 +6,13 @@ from datetime import date, timedelta
 import numpy as np
 
 from segmentation_job.errors import SegmentationError
-from segmentation_job.forecasts.demand import DemandError, evaluate_demand
+from segmentation_job.forecasts.demand import MINIMUM_MONTHS, DemandError, evaluate_demand
 from segmentation_job.forecasts.evaluation import PurchaseForecastError, compare_purchase_forecasts
 from segmentation_job.runs.forecasting import HORIZON_DAYS, MONTHS_AHEAD, read_demand_history
 from segmentation_job.warehouse.interface import Warehouse
 
 # Of the months that a date knows, so many are held out, origin by origin.
 HELD_OUT_MONTHS = 6
-LEAST_KNOWN_MONTHS = 4
 
 PURCHASES_SQL = """
 select
@@ -119,7 +118,7 @@ def evaluate_forecasts(warehouse: Warehouse, as_of: date) -> ForecastEvaluation:
 
 def _demand_errors(warehouse: Warehouse, as_of: date) -> tuple[DemandError, ...]:
     history = read_demand_history(warehouse, "promoted", as_of)
-    if history is None or history.months <= LEAST_KNOWN_MONTHS:
+    if history is None or history.months <= MINIMUM_MONTHS:
         return ()
-    first = max(LEAST_KNOWN_MONTHS, history.months - HELD_OUT_MONTHS)
+    first = max(MINIMUM_MONTHS, history.months - HELD_OUT_MONTHS)
     return evaluate_demand(history, MONTHS_AHEAD, range(first, history.months))

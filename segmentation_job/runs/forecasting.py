@@ -80,8 +80,9 @@ def forecast_date(
         for table in FORECAST_TABLES:
             warehouse.rows(f"delete from candidate.{table} where as_of_date = ?", (as_of,))
         purchases, spend, buying_outcomes = _fit_buying(warehouse, as_of, sample_size)
-        next_model, next_outcome = _fit_next_category(warehouse, as_of, sample_size)
-        predicted = _next_categories(warehouse, as_of, next_model, batch_size)
+        codes = _category_codes(warehouse, as_of)
+        next_model, next_outcome = _fit_next_category(warehouse, as_of, codes, sample_size)
+        predicted = _next_categories(warehouse, as_of, codes, next_model, batch_size)
         for batch in warehouse.batches(
             "select scope.customer_id, repeat_day_count, first_to_last_days, age_days,"
             " cast(repeat_day_spend_mean_amount as double) as repeat_day_spend_mean_amount"
@@ -92,7 +93,7 @@ def forecast_date(
             batch_size,
         ):
             warehouse.append("candidate.customer_forecasts", _customer_rows(as_of, batch, purchases, spend, predicted))
-        demand_outcome = _forecast_demand(warehouse, as_of)
+        demand_outcome = _forecast_demand(warehouse, as_of, codes)
         outcomes = (*buying_outcomes, next_outcome, demand_outcome)
         content = forecast_inputs_hash(warehouse, as_of)
         warehouse.append(
@@ -160,10 +161,9 @@ def _fitted(
 
 
 def _fit_next_category(
-    warehouse: Warehouse, as_of: date, sample_size: int
+    warehouse: Warehouse, as_of: date, codes: list[str], sample_size: int
 ) -> tuple[NextCategoryModel | None, ForecastOutcome]:
     """Learn from the customers who have ordered since the learning date which category came next."""
-    codes = _category_codes(warehouse, as_of)
     batches = list(
         warehouse.batches(
             f"select {RHYTHM_COLUMNS} from candidate.customer_category_rhythm"
@@ -186,11 +186,12 @@ def _fit_next_category(
     return _fitted("next_category", "logistic_regression", customers, fit)
 
 
-def _next_categories(warehouse: Warehouse, as_of: date, model: NextCategoryModel | None, batch_size: int) -> pa.Table:
+def _next_categories(
+    warehouse: Warehouse, as_of: date, codes: list[str], model: NextCategoryModel | None, batch_size: int
+) -> pa.Table:
     """The next category of every customer who has bought: customer_id, category, probability."""
     parts = []
     if model is not None:
-        codes = _category_codes(warehouse, as_of)
         names = pa.array(codes, pa.string())
         season = _season(warehouse, as_of, as_of, codes)
         for rows in _whole_customers(warehouse, as_of, batch_size):
@@ -337,7 +338,7 @@ def _months_between(first: date, month: date) -> int:
     return (month.year - first.year) * 12 + month.month - first.month
 
 
-def _forecast_demand(warehouse: Warehouse, as_of: date) -> ForecastOutcome:
+def _forecast_demand(warehouse: Warehouse, as_of: date, categories: list[str]) -> ForecastOutcome:
     history = read_demand_history(warehouse, "candidate", as_of)
     outlook = None if history is None else forecast_demand(history, MONTHS_AHEAD)
     forecasts = () if outlook is None else outlook.forecasts
@@ -356,7 +357,7 @@ def _forecast_demand(warehouse: Warehouse, as_of: date) -> ForecastOutcome:
         for forecast in forecasts
     ]
     told = {forecast.category for forecast in forecasts}
-    silent = [category for category in _category_codes(warehouse, as_of) if category not in told]
+    silent = [category for category in categories if category not in told]
     rows += [
         {
             "category": category,
