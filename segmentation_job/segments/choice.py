@@ -10,7 +10,7 @@ from sklearn.metrics import davies_bouldin_score, silhouette_score
 from threadpoolctl import threadpool_limits
 
 from segmentation_job.segments.algorithms import ALGORITHMS, IntArray
-from segmentation_job.segments.encoding import FloatArray
+from segmentation_job.segments.encoding import FeatureValues, FloatArray, RawValues, encode, fit_encoding
 from segmentation_job.segments.errors import NoModelError
 from segmentation_job.segments.lenses import Lens
 
@@ -26,53 +26,80 @@ FIGURE_DECIMALS = 6
 
 
 @dataclass(frozen=True)
+class Past:
+    """Customers known 90 days before the refit date, and what they did since.
+
+    values: (m, d) raw lens features as of then, sorted by customer id · outcomes: (m, o) of the 90 days since, as the
+    lens's objective measures them · rfm: (m, 3) recency in days (NaN: never bought), orders and spend as of then.
+    """
+
+    values: FeatureValues
+    outcomes: FloatArray
+    rfm: FloatArray
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    """The predecessor's say at the refit date: its algorithm and k, and its cluster of each customer (n,), −1: none."""
+
+    algorithm: str
+    k: int
+    clusters: IntArray
+
+
+@dataclass(frozen=True)
 class CandidateFigures:
-    """The figures of one algorithm and k that competed.
+    """The figures of one algorithm and k that competed; None where a figure was not computed.
 
     inertia: sum of squared distances to the own centroid · davies_bouldin: lower is better separated ·
-    silhouette: −1 to 1, on a sample, reported only · smallest_share: of customers, 0 to 1 ·
-    jaccard_stability: 0 to 1 · reason: why it won or did not.
+    silhouette: −1 to 1, on a sample, with its standard error · separation: −1 to 1 · smallest_share: of customers,
+    0 to 1 · jaccard_stability: 0 to 1, with its standard error · held_out_value: R², at most 1, with its standard
+    error · rows_used: customers in the sample · passed_gates: None where a gate was not tried · reason: why it won
+    or did not.
     """
 
     algorithm: str
     k: int
-    inertia: float
-    davies_bouldin: float
-    silhouette: float
-    smallest_share: float
-    jaccard_stability: float
-    passed_gates: bool
+    inertia: float | None
+    davies_bouldin: float | None
+    silhouette: float | None
+    silhouette_error: float | None
+    separation: float | None
+    smallest_share: float | None
+    jaccard_stability: float | None
+    jaccard_error: float | None
+    held_out_value: float | None
+    held_out_error: float | None
+    rows_used: int | None
+    passed_gates: bool | None
     is_winner: bool
     reason: str
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The winning algorithm and k, why, and all that competed in the order tried."""
+    """The winning algorithm and k, why, and all that competed in the order tried.
+
+    follows_incumbent: whether it is the incumbent's algorithm and k, so that it is fitted from the incumbent's
+    clusters · is_stable: whether its stability passes.
+    """
 
     algorithm: str
     k: int
     reason: str
     candidates: tuple[CandidateFigures, ...]
+    follows_incumbent: bool
+    is_stable: bool
 
 
-def choose_model(X: FloatArray, lens: Lens, seed: int) -> Choice:
+def choose_model(values: RawValues, lens: Lens, past: Past | None, incumbent: Incumbent | None) -> Choice:
     """Choose algorithm and k within the lens's range.
 
-    X: (n, d) encoded, customers sorted by id · seed: of the fits, bootstraps and samples.
-
-    Gates: the smallest segment holds at least the lens's smallest_share and three customers, and the stability is
-    at least 0.6.
-    Among those that pass both, the lowest Davies–Bouldin index wins (Davies & Bouldin 1979), ties to the
-    smaller k; where none is stable, the most stable of those large enough. Where no k of the range gives
-    segments large enough, k goes down from k_min to 2 until one does, stable or not. Stability is the mean
-    over clusters of the best Jaccard overlap with a cluster of a bootstrap refit, over 10 bootstraps of at
-    most 5,000 customers (Hennig 2007). The same for a seed whatever the number of threads. Raises
-    NoModelError where even 2 segments will not do.
+    values: (n, d) raw, in the lens's feature order, NaN where missing, customers sorted by id.
     """
     # A candidate's figures are sums too: their last bits must not depend on threads either.
     with threadpool_limits(limits=1):
-        return _choose(X, lens, seed)
+        return _choose(encode(values, fit_encoding(values, lens)), lens, lens.seed)
 
 
 def _choose(X: FloatArray, lens: Lens, seed: int) -> Choice:
@@ -108,6 +135,8 @@ def _choose(X: FloatArray, lens: Lens, seed: int) -> Choice:
             else replace(candidate, reason=_losing_reason(candidate, winner, lens))
             for candidate in candidates
         ),
+        follows_incumbent=False,
+        is_stable=winner.jaccard_stability >= STABILITY_FLOOR,
     )
 
 
@@ -125,8 +154,14 @@ def _candidate(X: FloatArray, name: str, k: int, lens: Lens, seed: int) -> Candi
         inertia=_rounded(cost.min(axis=1).sum()),
         davies_bouldin=_rounded(davies_bouldin_score(X, clusters)),
         silhouette=_rounded(_silhouette(X[sampled], clusters[sampled])),
+        silhouette_error=None,
+        separation=None,
         smallest_share=smallest,
         jaccard_stability=stability,
+        jaccard_error=None,
+        held_out_value=None,
+        held_out_error=None,
+        rows_used=len(sampled),
         passed_gates=smallest >= lens.smallest_share and stability >= STABILITY_FLOOR,
         is_winner=False,
         reason="",

@@ -7,7 +7,7 @@ from datetime import date
 
 import numpy as np
 
-from segmentation_job.segments.algorithms import ALGORITHMS, nearest, squared_distances
+from segmentation_job.segments.algorithms import ALGORITHMS, IntArray, nearest, squared_distances
 from segmentation_job.segments.encoding import Encoding, RawValues, encode, fit_encoding, quantise
 from segmentation_job.segments.errors import LensError
 from segmentation_job.segments.identity import NEW, segment_key
@@ -41,6 +41,7 @@ def fit_model(
     k: int,
     fitted_as_of: date,
     parent_version: str | None = None,
+    start: IntArray | None = None,
 ) -> Model:
     """Fit k clusters with the named algorithm; every segment is new until identities are carried over.
 
