@@ -25,6 +25,7 @@ class Settings:
     scored at a time. kept_nights: published nights that stay on disk. max_source_lag_days: days that the newest
     source row may lie before the as-of date; None leaves it to the source's declaration. shop_customers, shop_seed:
     of the simulated shop, where that has to be made. lens_names: the lenses that run; None leaves it to their files.
+    refit_months: months from one refit to the next, counted from January.
     """
 
     source: str
@@ -42,6 +43,7 @@ class Settings:
     shop_customers: int
     shop_seed: int
     lens_names: tuple[str, ...] | None
+    refit_months: int
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], project_dir: Path = PROJECT_DIR) -> "Settings":
@@ -75,6 +77,12 @@ class Settings:
         lag = environment.get("SEGMENTATION_MAX_SOURCE_LAG_DAYS") or ""
         if lag and not lag.isdigit():
             raise MisconfiguredError(f"SEGMENTATION_MAX_SOURCE_LAG_DAYS={lag!r} must be a number of days.")
+        refit_months = positive("SEGMENTATION_REFIT_MONTHS", 1)
+        if 12 % refit_months:
+            raise MisconfiguredError(
+                f"SEGMENTATION_REFIT_MONTHS={refit_months} must be 1, 2, 3, 4, 6 or 12: refits fall on the same months "
+                "of every year."
+            )
         lens_text = (environment.get("SEGMENTATION_LENSES") or "").strip()
         lens_names = tuple(name.strip() for name in lens_text.split(",")) if lens_text else None
         if lens_names and not all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in lens_names):
@@ -108,6 +116,7 @@ class Settings:
             shop_customers=positive("SEGMENTATION_SHOP_CUSTOMERS", 20_000),
             shop_seed=positive("SEGMENTATION_SHOP_SEED", 1),
             lens_names=lens_names,
+            refit_months=refit_months,
         )
 
     @property
@@ -144,6 +153,11 @@ class Settings:
     def serving_link(self) -> Path:
         """What BI opens: a link to the published file of the last run of any source."""
         return self.data_dir / "serving" / "segments.duckdb"
+
+    @property
+    def decisions_path(self) -> Path:
+        """What people decided about segments and models: one JSON object a line."""
+        return self.source_data_dir / "decisions.jsonl"
 
     @property
     def run_log_path(self) -> Path:

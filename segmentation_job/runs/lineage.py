@@ -7,7 +7,9 @@ from datetime import date
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 
+from segmentation_job.errors import SegmentationError
 from segmentation_job.runs.calendar import RunPlan, fit_dates, label_dates, lookback_date
 from segmentation_job.runs.decisions import Decision, DecisionKind, ModelStatus, decision_dates, model_status
 from segmentation_job.runs.feature_matrix import DatedFeatures
@@ -176,8 +178,8 @@ def dates_needed(
 ) -> frozenset[date]:
     """Return the dates whose features the labels of a date, and the refits still to be done for them, lean on.
 
-    contents: hashes of the features that may be used as they are; a date that is not among them counts as changed
-    where it is promoted, and as unchanged where it is not kept. Where a refit is to be done, all later ones are.
+    contents: of the promoted dates, the hash of the features, or an empty text where they must be computed again; a
+    date that is not kept counts as unchanged. Where a refit is to be done, all later ones are.
     """
     walked: list[LineageEntry] = []
     arrivals = context.features.arrivals
@@ -199,6 +201,24 @@ def dates_needed(
     return label_dates(in_effect.refit_date if in_effect else refit_dates[0], as_of, arrivals)
 
 
+def lineage_holds(
+    lens: Lens,
+    refit_dates: Sequence[date],
+    entries: Mapping[date, LineageEntry],
+    contents: Mapping[date, str],
+    context: RefitContext,
+) -> bool:
+    """Say whether every refit rests on what it would rest on today. contents: as in `dates_needed`."""
+    walked: list[LineageEntry] = []
+    for refit_date in refit_dates:
+        entry = entries.get(refit_date)
+        expected = _expected_entry(lens, refit_date, walked, entry, contents, context)
+        if entry is None or expected is None or not entry.was_fitted_from(expected):
+            return False
+        walked.append(entry)
+    return True
+
+
 def bring_lineage_up_to_date(warehouse: Warehouse, plan: RunPlan, lens: Lens, context: RefitContext) -> Lineage:
     """Walk the refit dates; fit every model whose features, lens or predecessor are not its own any more.
 
@@ -210,12 +230,16 @@ def bring_lineage_up_to_date(warehouse: Warehouse, plan: RunPlan, lens: Lens, co
     fitted: dict[str, FittedModel] = {}
     entries: list[LineageEntry] = []
     for refit_date in plan.refit_dates:
-        contents = {day: context.features.content(day) for day in _days_of(lens, refit_date, entries, context)}
+        days = sorted(_days_of(lens, refit_date, entries, context))
+        contents = {day: content for day in days if (content := context.features.content(day))}
         known = promoted.get(refit_date)
         expected = _expected_entry(lens, refit_date, entries, known, contents, context)
         if expected is None:
-            lacking = sorted(day for day, content in contents.items() if not content)
-            raise AssertionError(f"the plan of {plan.as_of} lacks {lacking}, which the refit of {refit_date} needs")
+            lacking = ", ".join(str(day) for day in days if day not in contents)
+            raise SegmentationError(
+                f"The refit of {refit_date} leans on the features of {lacking}, which are not kept: run "
+                f"`segmentation build features --as-of {plan.as_of}` again, which computes them."
+            )
         if known is not None and known.was_fitted_from(expected):
             entries.append(known)
         else:
@@ -252,10 +276,18 @@ def read_model(warehouse: Warehouse, model_version: str) -> Model:
     return Model.from_json(str(found[0][0]))
 
 
-def read_origins(warehouse: Warehouse, model_version: str, schema: str = "promoted") -> Origins:
-    """Return the clusters of everybody at the fit of a stored model, sorted by customer."""
-    sql = f"select customer_id, cluster from {schema}.model_origins where model_version = ? order by customer_id"
-    batches = list(warehouse.batches(sql, (model_version,), 1_000_000))
+def read_origins(warehouse: Warehouse, model_version: str, run_date: date | None = None) -> Origins:
+    """Return the clusters of everybody at the fit of a stored model, sorted by customer.
+
+    run_date: of the run that fitted it, where it is not promoted yet.
+    """
+    table, condition = "promoted.model_origins", ""
+    parameters: list[object] = [model_version]
+    if run_date is not None:
+        table, condition = "candidate.model_origins", " and run_date = ?"
+        parameters.append(run_date)
+    sql = f"select customer_id, cluster from {table} where model_version = ?{condition} order by customer_id"
+    batches = list(warehouse.batches(sql, parameters, 1_000_000))
     if not batches:
         return Origins(pa.array([], pa.string()), np.empty(0, dtype=np.int64))
     table = pa.Table.from_batches(batches)
@@ -294,7 +326,8 @@ def _expected_entry(
     parent = entry_in_effect(lens.name, entries, refit_date, context.decisions)
     leans_on: dict[date, str] = {}
     for day in _days_of(lens, refit_date, entries, context):
-        content = contents.get(day) or (known.leans_on.get(day) if known is not None and day != refit_date else None)
+        # What is not kept is taken to be what it was.
+        content = contents[day] if day in contents else (known.leans_on.get(day) if known is not None else None)
         if not content:
             return None
         leans_on[day] = content

@@ -147,6 +147,7 @@ _RUNS = """(
     davies_bouldin double,
     silhouette double,
     jaccard_stability double,
+    held_out_value double,
     smallest_share double not null,
     outlier_share double not null,
     imputed_share double not null,
