@@ -433,16 +433,23 @@ def _past(lens: Lens, refit_date: date, context: RefitContext) -> Past | None:
     columns = [feature.name for feature in lens.features]
     ids, values = features.values(day, columns, lens.text_columns(), sampled)
     _, rfm = features.values(day, RFM_COLUMNS, (), sampled)
-    came = [f"{outcome.table}.{outcome.column}" for outcome in lens.objective.outcomes]
+    came = [outcome.name for outcome in lens.objective.outcomes]
     later_ids, later = features.values(refit_date, came, (), ids)
     places = {customer_id: place for place, customer_id in enumerate(later_ids)}
     raw = np.zeros((len(ids), len(came)))
     known = np.array([customer_id in places for customer_id in ids], dtype=bool)
     raw[known] = later.numbers[[places[customer_id] for customer_id in ids if customer_id in places]]
-    outcomes = np.column_stack(
-        [outcome.measured(raw[:, index]) for index, outcome in enumerate(lens.objective.outcomes)]
-    )
-    return Past(values, outcomes, rfm.numbers)
+    measures = [outcome.measure for outcome in lens.objective.outcomes]
+    return Past(values, np.column_stack([_measured(raw[:, index], name) for index, name in enumerate(measures)]), rfm.numbers)
+
+
+def _measured(raw: FloatArray, measure: str) -> FloatArray:
+    """An outcome as it is predicted (n,): its logarithm, whether there is any, or as it is. raw: (n,), null is 0."""
+    known: FloatArray = np.where(np.isnan(raw), 0.0, raw)
+    if measure == "log":
+        # A return may exceed what was bought.
+        return np.sign(known) * np.log1p(np.abs(known))
+    return (known > 0).astype(np.float64) if measure == "any" else known
 
 
 def _origins_hash(origins: Origins) -> str:

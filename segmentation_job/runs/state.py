@@ -12,7 +12,7 @@ from segmentation_job.runs.calendar import (
     require_customers,
     start_of_lineage,
 )
-from segmentation_job.runs.decisions import Decision, ModelStatus, model_status, parse_decision, write_decision
+from segmentation_job.runs.decisions import Decision, DecisionKind, ModelStatus, model_status, parse_decision, write_decision
 from segmentation_job.runs.feature_matrix import DatedFeatures
 from segmentation_job.runs.lineage import (
     LineageEntry,
@@ -177,6 +177,15 @@ def planned_decisions(warehouse: Warehouse, as_of: date) -> tuple[Decision, ...]
     """Return the decisions that the run for a date applies, in the order in which they were made."""
     found = warehouse.rows("select decisions from pipeline.plan_decisions where run_date = ?", (as_of,))
     return tuple(parse_decision(line) for (text,) in found for line in str(text).splitlines())
+
+
+def promoted_decisions(warehouse: Warehouse) -> tuple[Decision, ...]:
+    """Return the decisions that promoted runs have applied, in the order in which they were made."""
+    found = warehouse.rows(
+        "select decided_at, kind, lens, refit_date, effective_from, segment_key, segment_id, name, decided_by, reason"
+        " from promoted.decisions order by decided_at, decision_id"
+    )
+    return tuple(Decision(row[0], DecisionKind(row[1]), *row[2:]) for row in found)
 
 
 def rows_in_scope_hash(warehouse: Warehouse, as_of: date) -> str | None:

@@ -33,8 +33,9 @@ class Model:
     parent_version: the model it follows, None for the first · centroids: k × encoded columns ·
     segment_keys, relations ("kept" or "new"): by cluster · outlier_cost: by cluster, the cost that one in two hundred
     of its fitting customers exceed (of hdbscan: the largest of those that it does not call noise) · maps, offsets: how
-    a cost is measured where it is not the squared distance to a centroid, see `algorithms.Geometry`. Raises ValueError
-    where lengths disagree with k.
+    a cost is measured where it is not the squared distance to a centroid, see `algorithms.Geometry` · origins_hash:
+    of the cluster of everybody in scope at the fit, on which later labels stand. Raises ValueError where lengths
+    disagree with k.
     """
 
     lens_name: str
@@ -50,6 +51,7 @@ class Model:
     outlier_cost: tuple[float, ...]
     maps: tuple[tuple[tuple[float, ...], ...], ...] = ()
     offsets: tuple[float, ...] = ()
+    origins_hash: str = ""
 
     def __post_init__(self) -> None:
         for name in ("centroids", "segment_keys", "relations", "outlier_cost"):
@@ -110,7 +112,9 @@ class Model:
             relations=tuple(content["relations"]),
             outlier_cost=tuple(content["outlier_cost"]),
             maps=tuple(tuple(tuple(row) for row in each) for each in content.get("maps", ())),
+            origins_hash=content.get("origins_hash", ""),
             offsets=tuple(content.get("offsets", ())),
+            origins_hash=content.get("origins_hash", ""),
         )
         if model.version != content["version"]:
             raise ValueError(
@@ -121,7 +125,7 @@ class Model:
 
     def _learned(self) -> dict[str, Any]:
         # What most models do not have stays out of their content.
-        further = {name: held for name, held in (("maps", self.maps), ("offsets", self.offsets)) if held}
+        further = {name: held for name in ("maps", "offsets", "origins_hash") if (held := getattr(self, name))}
         return {
             **further,
             "lens_name": self.lens_name,
