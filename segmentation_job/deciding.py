@@ -75,7 +75,9 @@ def decide_about_model(
         )
     }
     waiting = [day for day, status in models.items() if status == "held"]
-    following = refit_dates_between(newest[lens] + timedelta(days=1), newest[lens] + timedelta(days=366), refit_months)[0]
+    following = refit_dates_between(newest[lens] + timedelta(days=1), newest[lens] + timedelta(days=366), refit_months)[
+        0
+    ]
     if refit_date is None:
         if not waiting and kind is DecisionKind.APPROVE:
             raise MisconfiguredError(f"No model of lens {lens} waits for approval.")
@@ -94,7 +96,9 @@ def decide_about_model(
         (DecisionKind.REJECT, "rejected"),
         (DecisionKind.HOLD, "held"),
     ):
-        raise MisconfiguredError(f"The model of {refit_date} of lens {lens} is {str(status).replace('_', ' ')} already.")
+        raise MisconfiguredError(
+            f"The model of {refit_date} of lens {lens} is {str(status).replace('_', ' ')} already."
+        )
     if kind is not DecisionKind.APPROVE and models and refit_date == min(models):
         raise MisconfiguredError(
             f"The model of {refit_date} is the first of lens {lens}: no other could take its place."

@@ -61,9 +61,7 @@ def settled_labels(features: DatedFeatures, model: Model, origins: Origins, as_o
         yield LabelledBatch(batch_ids, values, assignment_to(label, cost, model.outlier_cost), found)
 
 
-def settled_clusters(
-    features: DatedFeatures, model: Model, origins: Origins, as_of: date
-) -> tuple[pa.Array, IntArray]:
+def settled_clusters(features: DatedFeatures, model: Model, origins: Origins, as_of: date) -> tuple[pa.Array, IntArray]:
     """Return the ids, sorted, and the clusters (n,) of a date's customers under a model."""
     batches = list(settled_labels(features, model, origins, as_of))
     if not batches:
@@ -96,9 +94,7 @@ def origins_at_fit(
     """
     ids, clusters = [], []
     place = 0
-    for batch_ids, values in features.batches(
-        model.fitted_as_of, model.encoding.columns, model.encoding.text_columns
-    ):
+    for batch_ids, values in features.batches(model.fitted_as_of, model.encoding.columns, model.encoding.text_columns):
         cost = model.cost(values)
         if predecessor_clusters is None or continued is None:
             clusters.append(nearest(cost))
@@ -110,9 +106,7 @@ def origins_at_fit(
     return Origins(pa.concat_arrays(ids), np.concatenate(clusters))
 
 
-def _standing(
-    features: DatedFeatures, model: Model, origins: Origins, as_of: date, ids: pa.Array
-) -> IntArray:
+def _standing(features: DatedFeatures, model: Model, origins: Origins, as_of: date, ids: pa.Array) -> IntArray:
     """What each customer's segment was at the latest anchor, or is by origin; −1 for who has not settled yet."""
     standing = _aligned(origins, ids)
     fitted = model.fitted_as_of
@@ -125,9 +119,7 @@ def _standing(
             standing = np.where(standing == ABSENT, came, standing)
         votes = voting_dates(fitted, day) if day in anchors else ()
         if votes:
-            moved = moved_where_all_agree(
-                standing, [_votes(features, model, vote, ids, standing) for vote in votes]
-            )
+            moved = moved_where_all_agree(standing, [_votes(features, model, vote, ids, standing) for vote in votes])
             standing = np.where(standing == ABSENT, ABSENT, moved)
     return standing
 

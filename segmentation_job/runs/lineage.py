@@ -33,6 +33,7 @@ MODEL_TABLES = (
     "model_segments",
     "model_origins",
     "segments",
+    "segment_parents",
     "segment_equivalents",
     "lineage",
     "lineage_dates",
@@ -74,7 +75,10 @@ class LineageEntry:
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A model that this run fitted, with all that is stored about it."""
+    """A model that this run fitted, with all that is stored about it.
+
+    parents: pairs of the key of a segment born in it and of one that it was split from or merged of.
+    """
 
     model: Model
     customer_ids: tuple[str, ...]
@@ -82,6 +86,7 @@ class FittedModel:
     encoded: FloatArray
     candidates: tuple[CandidateFigures, ...]
     segments: tuple[dict[str, object], ...]
+    parents: tuple[tuple[str, str], ...]
     origins: Origins
     is_stable: bool
     reason: str
@@ -165,7 +170,7 @@ def read_lineage(warehouse: Warehouse, lens: str) -> dict[date, LineageEntry]:
         " from promoted.lineage where lens = ? order by refit_date",
         (lens,),
     )
-    return {row[0]: LineageEntry(*row, leans_on.get(row[0], {})) for row in found}
+    return {row[0]: LineageEntry(*row[:7], leans_on=leans_on.get(row[0], {})) for row in found}
 
 
 def dates_needed(
@@ -253,16 +258,16 @@ def bring_lineage_up_to_date(warehouse: Warehouse, plan: RunPlan, lens: Lens, co
             else:
                 fitted[new.model.version] = new
                 entries.append(
-                    replace(
-                        expected, model_version=new.model.version, is_stable=new.is_stable, reason=new.reason
-                    )
+                    replace(expected, model_version=new.model.version, is_stable=new.is_stable, reason=new.reason)
                 )
                 _write_fitted(warehouse, plan.as_of, new, _equivalents(warehouse, new, replaced, context))
                 names |= {str(segment["segment_key"]): str(segment["name"]) for segment in new.segments}
             _write_entry(warehouse, plan.as_of, lens.name, entries[-1])
         version = entries[-1].model_version
         if version is not None:
-            keys = fitted[version].model.segment_keys if version in fitted else read_model(warehouse, version).segment_keys
+            keys = (
+                fitted[version].model.segment_keys if version in fitted else read_model(warehouse, version).segment_keys
+            )
             taken |= {key: names[key] for key in keys}
     in_effect, origins = _model_and_origins(
         warehouse, entry_in_effect(lens.name, entries, plan.as_of, context.decisions), fitted
@@ -291,9 +296,7 @@ def read_origins(warehouse: Warehouse, model_version: str, run_date: date | None
     if not batches:
         return Origins(pa.array([], pa.string()), np.empty(0, dtype=np.int64))
     table = pa.Table.from_batches(batches)
-    return Origins(
-        table.column(0).combine_chunks(), table.column(1).to_numpy().astype(np.int64)
-    )
+    return Origins(table.column(0).combine_chunks(), table.column(1).to_numpy().astype(np.int64))
 
 
 def keys_of(model: Model, clusters: IntArray) -> pa.Array:
@@ -301,9 +304,7 @@ def keys_of(model: Model, clusters: IntArray) -> pa.Array:
     return pa.array(model.segment_keys, pa.string()).take(pa.array(clusters, pa.int64()))
 
 
-def _days_of(
-    lens: Lens, refit_date: date, entries: Sequence[LineageEntry], context: RefitContext
-) -> frozenset[date]:
+def _days_of(lens: Lens, refit_date: date, entries: Sequence[LineageEntry], context: RefitContext) -> frozenset[date]:
     """The dates that a refit leans on, after the refits before it."""
     parent = entry_in_effect(lens.name, entries, refit_date, context.decisions)
     return fit_dates(
@@ -409,7 +410,13 @@ def _fit(
         relations=tuple(kinship.relation for kinship in kinships),
     )
     clusters = assign(model, values).cluster
-    segments = _new_segments(model, lens, values, clusters, taken, kinships, parent)
+    segments = _new_segments(model, lens, values, clusters, taken)
+    parents = tuple(
+        (model.segment_keys[cluster], parent.segment_keys[index])
+        for cluster, kinship in enumerate(kinships)
+        for index in kinship.parents
+        if parent is not None
+    )
     return FittedModel(
         model,
         tuple(ids),
@@ -417,6 +424,7 @@ def _fit(
         encode(values, model.encoding),
         choice.candidates,
         segments,
+        parents,
         origins,
         choice.is_stable,
         choice.reason,
@@ -440,7 +448,9 @@ def _past(lens: Lens, refit_date: date, context: RefitContext) -> Past | None:
     known = np.array([customer_id in places for customer_id in ids], dtype=bool)
     raw[known] = later.numbers[[places[customer_id] for customer_id in ids if customer_id in places]]
     measures = [outcome.measure for outcome in lens.objective.outcomes]
-    return Past(values, np.column_stack([_measured(raw[:, index], name) for index, name in enumerate(measures)]), rfm.numbers)
+    return Past(
+        values, np.column_stack([_measured(raw[:, index], name) for index, name in enumerate(measures)]), rfm.numbers
+    )
 
 
 def _measured(raw: FloatArray, measure: str) -> FloatArray:
@@ -460,19 +470,13 @@ def _origins_hash(origins: Origins) -> str:
 
 
 def _new_segments(
-    model: Model,
-    lens: Lens,
-    values: FeatureValues,
-    clusters: IntArray,
-    taken: Mapping[str, str],
-    kinships: Sequence[Kinship],
-    parent: Model | None,
+    model: Model, lens: Lens, values: FeatureValues, clusters: IntArray, taken: Mapping[str, str]
 ) -> tuple[dict[str, object], ...]:
     """What the registry keeps of each segment that is born in a model."""
     texts = name_segments(values, model.encoding, clusters, lens, taken, model.segment_keys)
     segments: list[dict[str, object]] = []
-    for cluster, (key, kinship, text) in enumerate(zip(model.segment_keys, kinships, texts, strict=True)):
-        if kinship.relation == KEPT:
+    for cluster, (key, relation, text) in enumerate(zip(model.segment_keys, model.relations, texts, strict=True)):
+        if relation == KEPT:
             continue
         rule = shallow_rule(values, clusters, cluster, lens)
         segments.append(
@@ -488,8 +492,7 @@ def _new_segments(
                 "recommended_action": recommended_action(text.traits, lens),
                 "birth_model_version": model.version,
                 "created_as_of": model.fitted_as_of,
-                "relation": kinship.relation,
-                "parent_segment_keys": [parent.segment_keys[index] for index in kinship.parents] if parent else [],
+                "relation": relation,
             }
         )
     return tuple(segments)
@@ -636,6 +639,10 @@ def _write_fitted(
     if new.segments:
         rows = pa.Table.from_pylist([{"run_date": run_date, **segment} for segment in new.segments])
         warehouse.append("candidate.segments", rows)
+    for key, parent_key in new.parents:
+        warehouse.rows(
+            "insert into candidate.segment_parents values (?, ?, ?, ?)", (run_date, model.lens_name, key, parent_key)
+        )
     for earlier, later in equivalents:
         warehouse.rows(
             "insert into candidate.segment_equivalents values (?, ?, ?, ?)", (run_date, model.lens_name, earlier, later)

@@ -66,9 +66,7 @@ def record_verdict(warehouse: Warehouse, plan: RunPlan, subject: str, content: s
         warehouse.rows("insert into pipeline.gate_verdicts values (?, ?, ?, ?)", (plan.as_of, subject, content, passed))
 
 
-def promote_date(
-    warehouse: Warehouse, plan: RunPlan, lenses: list[Lens], context: RefitContext
-) -> Promotion:
+def promote_date(warehouse: Warehouse, plan: RunPlan, lenses: list[Lens], context: RefitContext) -> Promotion:
     """Promote the candidate of a date; raise GateFailedError where its gates have not passed just this candidate.
 
     A lens that has no model for the date keeps what an earlier run may have promoted for it.
@@ -254,6 +252,11 @@ def _register_segments(warehouse: Warehouse, run_date: date) -> list[str]:
             " from candidate.segments where run_date = ? and segment_key = ?",
             (earlier if known else None, name, segment_id, run_date, key),
         )
+        warehouse.rows(
+            "insert into promoted.segment_parents select lens, segment_key, parent_segment_key"
+            " from candidate.segment_parents where run_date = ? and segment_key = ? order by all",
+            (run_date, key),
+        )
         registered.append(str(key))
     for later, earlier in sorted(equals.items()):
         _supersede(warehouse, earlier, later)
@@ -333,7 +336,9 @@ def _promote_labels(warehouse: Warehouse, as_of: date, lens: Lens, context: Refi
             (as_of, lens.name),
         )
     else:
-        _fill_temporary(warehouse, "under_previous_model", _keys_under(warehouse, previous_model, as_of, as_of, context))
+        _fill_temporary(
+            warehouse, "under_previous_model", _keys_under(warehouse, previous_model, as_of, as_of, context)
+        )
         warehouse.rows(
             "create temporary table day_labels as select labels.customer_id, labels.segment_key,"
             " under_previous_model.segment_key as under_previous_model from promoted.labels as labels"
@@ -351,9 +356,7 @@ def _promote_labels(warehouse: Warehouse, as_of: date, lens: Lens, context: Refi
             (next_date, lens.name),
         )
     else:
-        _fill_temporary(
-            warehouse, "next_under_this_model", _keys_under(warehouse, model, next_date, as_of, context)
-        )
+        _fill_temporary(warehouse, "next_under_this_model", _keys_under(warehouse, model, next_date, as_of, context))
     splice_into_history(warehouse, lens.name, as_of, previous_date, next_date)
     for table in ("day_labels", "next_under_this_model", "under_previous_model"):
         warehouse.rows(f"drop table if exists {table}")
@@ -364,9 +367,7 @@ def _model_in_effect(warehouse: Warehouse, as_of: date, lens: str) -> Model:
     return read_model(warehouse, str(found[0][0]))
 
 
-def _keys_under(
-    warehouse: Warehouse, model: Model, day: date, run_date: date, context: RefitContext
-) -> pa.Table:
+def _keys_under(warehouse: Warehouse, model: Model, day: date, run_date: date, context: RefitContext) -> pa.Table:
     """The segment that another model gives the customers of a date; no rows where its features exist no more.
 
     By the same rule as the labels. Where a date that the rule leans on is not kept, by the nearest segment: that is

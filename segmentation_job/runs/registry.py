@@ -31,11 +31,16 @@ def append_events(
         details = {"algorithm": algorithm, "k": k, "parent_version": parent}
         events.append((lens, MODEL, version, "fitted", fitted_as_of, details))
     for key in new_segment_keys:
-        lens, segment_id, name, relation, created_as_of, parents = warehouse.rows(
-            "select lens, segment_id, name, relation, created_as_of, parent_segment_keys from promoted.segments"
-            " where segment_key = ?",
+        lens, segment_id, name, relation, created_as_of = warehouse.rows(
+            "select lens, segment_id, name, relation, created_as_of from promoted.segments where segment_key = ?",
             (key,),
         )[0]
+        parents = [
+            parent
+            for (parent,) in warehouse.rows(
+                "select parent_segment_key from promoted.segment_parents where segment_key = ? order by 1", (key,)
+            )
+        ]
         details = {"segment_id": segment_id, "name": name, "relation": relation, "parent_segment_keys": parents}
         events.append((lens, SEGMENT, key, "born", created_as_of, details))
     for decision in new_decisions:

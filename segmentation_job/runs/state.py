@@ -12,7 +12,14 @@ from segmentation_job.runs.calendar import (
     require_customers,
     start_of_lineage,
 )
-from segmentation_job.runs.decisions import Decision, DecisionKind, ModelStatus, model_status, parse_decision, write_decision
+from segmentation_job.runs.decisions import (
+    Decision,
+    DecisionKind,
+    ModelStatus,
+    model_status,
+    parse_decision,
+    write_decision,
+)
 from segmentation_job.runs.feature_matrix import DatedFeatures
 from segmentation_job.runs.lineage import (
     LineageEntry,

@@ -112,7 +112,6 @@ class Model:
             relations=tuple(content["relations"]),
             outlier_cost=tuple(content["outlier_cost"]),
             maps=tuple(tuple(tuple(row) for row in each) for each in content.get("maps", ())),
-            origins_hash=content.get("origins_hash", ""),
             offsets=tuple(content.get("offsets", ())),
             origins_hash=content.get("origins_hash", ""),
         )

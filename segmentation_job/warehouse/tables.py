@@ -98,8 +98,14 @@ _SEGMENTS = """(
     recommended_action varchar not null,
     birth_model_version varchar not null,
     created_as_of date not null,
-    relation varchar not null,
-    parent_segment_keys varchar[] not null
+    relation varchar not null
+)"""
+
+_SEGMENT_PARENTS = """(
+    {run_date}
+    lens varchar not null,
+    segment_key varchar not null,
+    parent_segment_key varchar not null
 )"""
 
 _LINEAGE = """(
@@ -251,6 +257,8 @@ TABLES: Final[tuple[tuple[str, str], ...]] = (
     _create("candidate.model_samples", _MODEL_SAMPLES.format(run_date=_RUN_DATE)),
     _create("candidate.model_segments", _MODEL_SEGMENTS.format(run_date=_RUN_DATE)),
     _create("candidate.segments", _SEGMENTS.format(run_date=_RUN_DATE, segment_id="")),
+    # What a segment was split from or merged of.
+    _create("candidate.segment_parents", _SEGMENT_PARENTS.format(run_date=_RUN_DATE)),
     # Segments of a model that was fitted anew for the same date, and the segments of the old one they equal.
     _create(
         "candidate.segment_equivalents",
@@ -334,6 +342,7 @@ TABLES: Final[tuple[tuple[str, str], ...]] = (
 )""",
     ),
     _create("promoted.segments", _SEGMENTS.format(run_date="", segment_id="segment_id varchar not null,")),
+    _create("promoted.segment_parents", _SEGMENT_PARENTS.format(run_date="")),
     _create(
         "promoted.superseded_segments",
         "(lens varchar not null, segment_id varchar not null, superseded_by varchar not null)",
