@@ -18,6 +18,7 @@ is nearer, never negative.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -249,29 +250,29 @@ class WardAlgorithm(_GeometricAlgorithm):
 class HdbscanAlgorithm(_GeometricAlgorithm):
     """HDBSCAN (Campello, Moulavi & Sander 2013) on at most 2,000 rows by the seed.
 
-    It finds its own number of clusters, so the least cluster size is searched, from n / k down to 5, for one that
-    gives k of them. Rows of the sample that it calls noise are not `inliers_`; a row outside the sample is one where
+    It finds its own number of clusters, so among twelve least cluster sizes, from half the rows down to 5, the largest
+    that gives k of them is taken. Rows of the sample that it calls noise are not `inliers_`; a row outside the sample is one where
     it lies no farther out than the farthest inlier of its cluster.
     """
 
     def _learn(self, X: FloatArray, k: int, seed: int, _means: FloatArray | None) -> Geometry:
         sampled = sampled_rows(len(X), HDBSCAN_ROWS, seed)
         rows = X[sampled]
-        most = max(len(rows) // k, HDBSCAN_NEIGHBOURS)
-        sizes = np.unique(np.geomspace(HDBSCAN_NEIGHBOURS, most, HDBSCAN_SIZES).round().astype(int))[::-1]
+        sizes = np.geomspace(HDBSCAN_NEIGHBOURS, max(len(rows) // 2, HDBSCAN_NEIGHBOURS), HDBSCAN_SIZES)
         found: set[int] = set()
-        for size in sizes.tolist():
-            labels = HDBSCAN(
-                min_cluster_size=size, min_samples=HDBSCAN_NEIGHBOURS, algorithm="kd_tree", n_jobs=1, copy=True
-            ).fit_predict(rows)
+        for size in np.unique(sizes.round().astype(int))[::-1].tolist():
+            # k clusters of the least size are no more than everyone.
+            if size * k > len(rows):
+                continue
+            labels = _dense_regions(rows.tobytes(), rows.shape, size)
             clusters = int(labels.max()) + 1
             found.add(clusters)
             if clusters == k:
                 break
         else:
             raise NoClusteringError(
-                f"no least cluster size from {sizes[-1]} to {sizes[0]} of {len(rows)} customers gives {k} dense "
-                f"regions; found were {', '.join(str(number) for number in sorted(found))}"
+                f"no least cluster size of {HDBSCAN_NEIGHBOURS} customers or more gives {k} dense regions of "
+                f"{len(rows)} customers; found were {', '.join(str(number) for number in sorted(found)) or 'none'}"
             )
         centroids = _cluster_means(rows, labels, k)
         self.inliers_ = _inliers(X, Geometry(quantise(centroids)), sampled, labels != -1)
@@ -409,6 +410,16 @@ def famd_loadings(X: FloatArray) -> FloatArray:
     greatest = kept[np.abs(kept).argmax(axis=0), np.arange(kept.shape[1])]
     loadings: FloatArray = kept * np.where(greatest < 0, -1.0, 1.0)
     return loadings
+
+
+@lru_cache(maxsize=2 * HDBSCAN_SIZES)
+def _dense_regions(content: bytes, shape: tuple[int, int], size: int) -> IntArray:
+    """HDBSCAN's labels of rows, −1 for noise. Kept, because a search for each k meets the same ones."""
+    rows = np.frombuffer(content, dtype=np.float64).reshape(shape)
+    scan = HDBSCAN(min_cluster_size=size, min_samples=HDBSCAN_NEIGHBOURS, algorithm="kd_tree", n_jobs=1, copy=True)
+    labels: IntArray = scan.fit_predict(rows).astype(np.int64)
+    labels.setflags(write=False)
+    return labels
 
 
 def _lloyd(X: FloatArray, k: int, seed: int, means: FloatArray | None, restarts: int) -> FloatArray:
