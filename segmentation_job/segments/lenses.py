@@ -265,7 +265,7 @@ def _data_type(table: str, column: str, key: str, contract: Mapping[str, Mapping
         reader.fail(
             key,
             f"{table}.{column} is in no feature table: there is no {table}",
-            f"use {' or '.join(elsewhere or nearest_names(table, contract))}",
+            f"use {' or '.join(elsewhere or nearest_names(table, contract) or sorted(contract))}",
         )
     if column not in contract[table]:
         names = {f"{other}.{name}": None for other, columns in contract.items() for name in columns}
@@ -273,15 +273,14 @@ def _data_type(table: str, column: str, key: str, contract: Mapping[str, Mapping
         reader.fail(
             key,
             f"{table}.{column} does not exist: {table} has no such feature",
-            f"use {' or '.join(elsewhere or nearest_names(f'{table}.{column}', names))}",
+            f"use {' or '.join(elsewhere or nearest_names(f'{table}.{column}', names) or sorted(contract[table]))}",
         )
     return contract[table][column].partition("(")[0].strip()
 
 
 def nearest_names(wanted: str, known: Iterable[str]) -> list[str]:
-    """The up to three known names that look most like the one wanted; all where none is like it."""
-    names = sorted(known)
-    return difflib.get_close_matches(wanted, names, n=3, cutoff=0.5) or names
+    """The up to three known names that look most like the one wanted, the nearest first."""
+    return difflib.get_close_matches(wanted, sorted(known), n=3, cutoff=0.5)
 
 
 class _Reader:
@@ -369,7 +368,7 @@ class _Reader:
         for family, weight in value.items():
             key = f"weights.{family}"
             if family not in families:
-                remedy = f"use {' or '.join(nearest_names(str(family), families))}, or take it out"
+                remedy = f"use {' or '.join(nearest_names(str(family), families) or families)}, or take it out"
                 self.fail(key, "is of a family that no feature has", remedy)
             if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
                 self.fail(key, f"{weight!r} is not a number", "write 1 for the usual weight, 2 for twice as much")
