@@ -170,7 +170,7 @@ def read_lineage(warehouse: Warehouse, lens: str) -> dict[date, LineageEntry]:
         " from promoted.lineage where lens = ? order by refit_date",
         (lens,),
     )
-    return {row[0]: LineageEntry(*row[:7], leans_on=leans_on.get(row[0], {})) for row in found}
+    return {day: LineageEntry(day, *fields, leans_on.get(day, {})) for day, *fields in found}
 
 
 def dates_needed(
