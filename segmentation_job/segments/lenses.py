@@ -16,7 +16,9 @@ from segmentation_job.segments.errors import LensError
 NUMBER_ENCODINGS = ("log", "as_is", "hurdle")
 CATEGORY_ENCODINGS = ("one_hot", "ordinal")
 ENCODINGS = NUMBER_ENCODINGS + CATEGORY_ENCODINGS
-ALGORITHM_NAMES = ("kmeans",)
+ALGORITHM_NAMES = (
+    "kmeans", "bisecting_kmeans", "minibatch_kmeans", "gaussian_mixture", "ward", "hdbscan", "famd_kmeans",
+)  # fmt: skip
 DIRECTIONS = ("high", "low", "missing")
 # How a figure of the feature is written and compared: 38.20 · 14 · 21 days · 35% · 0.42 · 670 · 'Married'
 UNITS = ("amount", "count", "days", "share", "number", "score", "category")

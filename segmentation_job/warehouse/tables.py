@@ -56,9 +56,15 @@ _MODEL_CANDIDATES = """(
     inertia double,
     davies_bouldin double,
     silhouette double,
+    silhouette_error double,
+    separation double,
     smallest_share double,
     jaccard_stability double,
-    passed_gates boolean not null,
+    jaccard_error double,
+    held_out_value double,
+    held_out_error double,
+    rows_used integer,
+    passed_gates boolean,
     is_winner boolean not null,
     reason varchar not null
 )"""
