@@ -1,5 +1,6 @@
 """The settings of a deployment, read once from the environment at the edge."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from segmentation_job.errors import MisconfiguredError
 
 PROJECT_DIR: Final = Path(__file__).resolve().parent.parent
 TARGETS: Final = ("duckdb",)
+SHIPPED_LENSES_DIR: Final = Path(__file__).resolve().parent / "lenses"
 DEFAULT_SOURCE: Final = "complete_journey"
 CURRENT_LINK_NAME: Final = "current.duckdb"
 
@@ -20,18 +22,19 @@ class Settings:
     """What a run needs to know about its deployment.
 
     source: name of the source, a folder of `dbt_project/sources`. target: the warehouse engine. data_dir: where
-    all data lies. threads: of the warehouse engine. memory_limit: of the warehouse engine, as DuckDB writes it.
-    timezone: business time zone (IANA name). sample_size: customers a model is fitted on. batch_size: customers
-    scored at a time. kept_nights: published nights that stay on disk. max_source_lag_days: days that the newest
-    source row may lie before the as-of date; None leaves it to the source's declaration. shop_customers, shop_seed:
-    of the simulated shop, where that has to be made. lens_names: the lenses that run; None leaves it to their files.
+    all data lies. lenses_dirs: the folders of lens files. threads: of the warehouse engine. memory_limit: of the
+    warehouse engine, as DuckDB writes it. timezone: business time zone (IANA name). sample_size: customers a model is
+    fitted on. batch_size: customers scored at a time. kept_nights: published nights that stay on disk.
+    max_source_lag_days: days that the newest source row may lie before the as-of date; None leaves it to the source's
+    declaration. shop_customers, shop_seed: of the simulated shop, where that has to be made. lens_names: the lenses
+    that run; None leaves it to their files.
     """
 
     source: str
     target: str
     project_dir: Path
     data_dir: Path
-    lenses_dir: Path
+    lenses_dirs: tuple[Path, ...]
     threads: int
     memory_limit: str
     timezone: str
@@ -91,13 +94,13 @@ class Settings:
                 "by patterns of paths."
             )
         data_dir = Path(environment.get("SEGMENTATION_DATA_DIR") or project_dir / "data")
-        lenses_dir = Path(environment.get("SEGMENTATION_LENSES_DIR") or Path(__file__).parent / "lenses")
+        lenses_text = environment.get("SEGMENTATION_LENSES_DIR") or str(SHIPPED_LENSES_DIR)
         return cls(
             source=source,
             target=target,
             project_dir=project_dir,
             data_dir=data_dir.absolute(),
-            lenses_dir=lenses_dir.absolute(),
+            lenses_dirs=tuple(Path(folder).absolute() for folder in lenses_text.split(os.pathsep) if folder),
             threads=positive("SEGMENTATION_THREADS", 2),
             memory_limit=memory_limit,
             timezone=timezone,

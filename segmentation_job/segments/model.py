@@ -139,7 +139,7 @@ class Model:
 def _written(feature: FeatureEncoding) -> dict[str, Any]:
     """The content of a feature's encoding; of a number in one column flat, as it was before there were others."""
     content = asdict(feature)
-    if feature.encoding in _FLAT_ENCODINGS:
+    if feature.encoding in _FLAT_ENCODINGS and feature.columns[0].weight == 1.0:
         (column,) = content["columns"]
         bounds = {name: column[name] for name in _FLAT_KEYS}
         return {**{name: content[name] for name in ("column", "encoding", "fill", "is_idle")}, **bounds}
@@ -148,7 +148,7 @@ def _written(feature: FeatureEncoding) -> dict[str, Any]:
 
 def _read(content: dict[str, Any]) -> FeatureEncoding:
     """The encoding that `_written` gave the content of."""
-    if content["encoding"] in _FLAT_ENCODINGS:
+    if "columns" not in content:
         column = EncodedColumn(part=VALUE, category="", weight=1.0, **{name: content[name] for name in _FLAT_KEYS})
         return FeatureEncoding(
             content["column"], content["encoding"], (), content["fill"], (column,), content["is_idle"]
