@@ -5,6 +5,7 @@ Facts and features are built by one invocation of dbt, without its tests: nothin
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -24,11 +25,13 @@ from segmentation_job.runs.dbt import LAYERS, dbt_command, dbt_environment
 from segmentation_job.runs.feature_matrix import read_values
 from segmentation_job.runs.versions import read_logic_versions
 from segmentation_job.segments.encoding import FeatureValues
-from segmentation_job.segments.lenses import Lens
-from segmentation_job.settings import DEFAULT_SOURCE, Settings
+from segmentation_job.segments.lenses import Lens, parse_lens
+from segmentation_job.settings import DEFAULT_SOURCE, PROJECT_DIR, Settings
 from segmentation_job.warehouse import open_warehouse
 
 SCHEMA = "candidate"
+# Kept between runs: a shop is the same as long as its options and the features' logic are.
+DEFAULT_CACHE = Path(os.environ.get("SEGMENTATION_DATA_DIR") or PROJECT_DIR / "data") / "measurements"
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,12 @@ def demonstration_features(cache: Path, as_of_dates: Sequence[date]) -> BuiltFea
     settings = replace(settings, data_dir=cache / f"{DEFAULT_SOURCE}-{digest}")
     _build_once(settings, as_of_dates, lambda: _land(settings))
     return BuiltFeatures(settings)
+
+
+def shipped_lens(name: str) -> Lens:
+    """Return a lens as it is shipped."""
+    path = PROJECT_DIR / "segmentation_job" / "lenses" / f"{name}.yaml"
+    return parse_lens(path.read_text(), str(path))
 
 
 def _land(settings: Settings) -> None:
