@@ -25,6 +25,8 @@ from segmentation_job.segments.model import Model
 FIRST_LENS = "overall"
 MOST_REASONS = 3
 MOST_MOVES = 3
+# A category is a reason where it is so many times as frequent in the segment as among everyone.
+TELLING_RATIO = 1.25
 # Members by whom a segment is recognised that is published under another key than its model's.
 RECOGNISED_BY = 50
 # From this confidence on; it is 0 halfway to another segment and 1 at the centre of the own.
@@ -346,7 +348,7 @@ class _Place:
         strengths = []
         for index, feature in enumerate(self.features):
             usual = everyone.value(feature)
-            if usual is None or self.customer[index] is None:
+            if usual is None or self.customer[index] is None or not self._is_telling(index, own, everyone):
                 continue
             like_everyone = [*self.customer[:index], usual, *self.customer[index + 1 :]]
             strengths.append((advantage - self._advantage(like_everyone), index))
@@ -422,6 +424,14 @@ class _Place:
                 numbers[0, index] = float(value)
         cost: FloatArray = self.model.cost(FeatureValues(numbers, texts))[0]
         return cost
+
+    def _is_telling(self, index: int, own: _Typical, everyone: _Typical) -> bool:
+        """Whether a reader would see the segment in the customer's category: it is more frequent there."""
+        if self.features[index].encoding != "one_hot":
+            return True
+        column, category = self.features[index].column.partition(".")[2], str(self.customer[index])
+        share, usual = (typical.shares.get(column, {}).get(category, 0.0) for typical in (own, everyone))
+        return share >= TELLING_RATIO * usual
 
     def _advantage(self, customer: Sequence[float | str | None]) -> float:
         """How much nearer the own segment is than the others are on average."""
