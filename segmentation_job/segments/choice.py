@@ -47,6 +47,8 @@ FOLDS = 10
 FEWEST_PAST_CUSTOMERS = 10 * FOLDS
 # Fewer people are no segment, whatever share of a small shop they are.
 FEWEST_CUSTOMERS = 3
+# Of a paired difference: how many of its standard errors count as equal.
+EQUAL_WITHIN_ERRORS = 1.0
 FIGURE_DECIMALS = 6
 
 RFM = "rfm"
@@ -161,7 +163,7 @@ class HeldOutValue:
     def beats(self, other: HeldOutValue) -> bool:
         """Whether it is above the other by more than one standard error of the paired difference."""
         lead, error = self.lead_over(other)
-        return lead > error
+        return lead > EQUAL_WITHIN_ERRORS * error
 
 
 @dataclass
