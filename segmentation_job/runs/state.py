@@ -295,6 +295,43 @@ def _lens_is_current(
     return all(recorded.get(name) == content for name, content in today.items())
 
 
+def stale_dates(
+    warehouse: Warehouse,
+    lenses: Sequence[Lens],
+    versions: LogicVersions,
+    decisions: Sequence[Decision],
+    *,
+    sample_size: int,
+    refit_months: int,
+) -> list[date]:
+    """Return the labelled dates that a run today would compute from something else, ascending.
+
+    decisions: those that a run today would apply.
+    """
+    start = lineage_start(warehouse)
+    if start is None:
+        return []
+    contents = promoted_dates(warehouse)
+    fresh = fresh_dates(warehouse, versions.features)
+    context = refit_context(warehouse, (), decisions, sample_size=sample_size, batch_size=1)
+    started = {
+        (day, str(lens)): begun
+        for day, lens, begun in warehouse.rows("select as_of_date, lens, lineage_start from promoted.runs")
+    }
+    found = []
+    for (day,) in warehouse.rows("select as_of_date from promoted.dates where has_labels order by as_of_date"):
+        rows_hash = rows_in_scope_hash(warehouse, day)
+        if day not in fresh or not all(
+            started.get((day, lens.name), start) == start
+            and _lens_is_current(
+                warehouse, day, lens, versions, rows_hash, start, contents, fresh, context, refit_months
+            )
+            for lens in lenses
+        ):
+            found.append(day)
+    return found
+
+
 def record_versions(
     warehouse: Warehouse, lenses: list[Lens], versions: LogicVersions, decisions: Sequence[Decision]
 ) -> None:

@@ -1,0 +1,149 @@
+"""Runs in process on features that were built beforehand: many dates in any order, in seconds.
+
+The plan, the models, the labels and the promotion are the real ones, on a real DuckDB file. What dbt and Great
+Expectations would do in between is a copy of the features built for the date, and a verdict that they passed.
+"""
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from segmentation_job.runs.decisions import Decision
+from segmentation_job.runs.forecasting import forecast_inputs_hash
+from segmentation_job.runs.promotion import GATED_SUBJECTS, candidate_hash, promote_date, record_verdict
+from segmentation_job.runs.segmentation import LensOutcome, LensWithoutModel, segment_date
+from segmentation_job.runs.state import make_plan, planned_decisions, refit_context, stale_dates
+from segmentation_job.runs.versions import LogicVersions
+from segmentation_job.segments.lenses import Lens
+from segmentation_job.warehouse.duckdb_engine import DuckDBWarehouse
+from segmentation_job.warehouse.interface import Warehouse
+from segmentation_job.warehouse.tables import FEATURE_TABLES, FORECAST_INPUTS
+
+BUILT_TABLES = (*FEATURE_TABLES, "feature_inputs", *FORECAST_INPUTS)
+# Everything promoted that says of dates what they came to; what depends on the order of runs is left out: ids, the
+# registry's events, and models that a repair replaced.
+CONVERGING_TABLES = {
+    "labels": "*",
+    "label_history": "*",
+    "runs": "* exclude (lineage_start)",
+    "run_inputs": "*",
+    "run_dates": "*",
+    "lineage": "*",
+    "lineage_dates": "*",
+}
+
+
+@dataclass(frozen=True)
+class PrebuiltNights:
+    """A warehouse with facts, and the features of many dates in its schema `prebuilt`."""
+
+    path: Path
+    lenses: tuple[Lens, ...]
+    versions: LogicVersions
+    sample_size: int = 100_000
+    batch_size: int = 250_000
+    threads: int = 2
+    refit_months: int = 1
+    decisions: list[Decision] = field(default_factory=list)
+
+    def warehouse(self) -> Warehouse:
+        return DuckDBWarehouse(self.path, threads=self.threads, memory_limit="1GB")
+
+    def run(self, as_of: date) -> list[LensOutcome | LensWithoutModel]:
+        """Run the date from its plan to its promotion."""
+        with self.warehouse() as warehouse:
+            plan = make_plan(
+                warehouse,
+                as_of,
+                self.versions,
+                self.lenses,
+                self.decisions,
+                sample_size=self.sample_size,
+                batch_size=self.batch_size,
+                refit_months=self.refit_months,
+            )
+            for table in BUILT_TABLES:
+                days = ", ".join(f"date '{day}'" for day in plan.dates_to_compute)
+                warehouse.rows(f"delete from candidate.{table} where as_of_date in ({days})")
+                warehouse.rows(
+                    f"insert into candidate.{table} select * from prebuilt.{table} where as_of_date in ({days})"
+                )
+            built = {day for (day,) in warehouse.rows("select as_of_date from candidate.feature_inputs")}
+            assert built.issuperset(plan.dates_to_compute), sorted(set(plan.dates_to_compute) - built)
+            context = refit_context(
+                warehouse,
+                plan.dates_to_compute,
+                planned_decisions(warehouse, as_of),
+                sample_size=self.sample_size,
+                batch_size=self.batch_size,
+            )
+            outcomes = segment_date(warehouse, plan, list(self.lenses), self.versions, context)
+            warehouse.rows(
+                "insert into candidate.forecast_models values (?, 'none', 'none', null, '{}', null, ?)",
+                (as_of, forecast_inputs_hash(warehouse, as_of)),
+            )
+            for subject in GATED_SUBJECTS:
+                record_verdict(warehouse, plan, subject, candidate_hash(warehouse, plan, subject), passed=True)
+            promote_date(warehouse, plan, list(self.lenses), context)
+        return outcomes
+
+    def run_all(self, dates: Iterable[date]) -> None:
+        for day in dates:
+            self.run(day)
+
+    def stale(self) -> list[date]:
+        """Return the dates that are stale now, ascending."""
+        with self.warehouse() as warehouse:
+            return stale_dates(
+                warehouse,
+                self.lenses,
+                self.versions,
+                self.decisions,
+                sample_size=self.sample_size,
+                refit_months=self.refit_months,
+            )
+
+    def repair(self) -> list[date]:
+        """Run the first stale date until none is stale; return the dates run."""
+        repaired: list[date] = []
+        while stale := self.stale():
+            assert repaired.count(stale[0]) < 2, f"{stale[0]} stays stale"
+            self.run(stale[0])
+            repaired.append(stale[0])
+        return repaired
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            return connection.execute(sql, list(parameters)).fetchall()
+
+    def converging_rows(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Return the rows that must not depend on the order of runs, by table, sorted."""
+        return {
+            table: self.rows(f"select {columns} from promoted.{table} order by all")
+            for table, columns in CONVERGING_TABLES.items()
+        }
+
+    def copy(self, path: Path, **changes: Any) -> "PrebuiltNights":
+        """Return the same with a file of its own."""
+        shutil.copy(self.path, path)
+        known = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return PrebuiltNights(**{**known, "decisions": list(self.decisions), **changes, "path": path})
+
+
+def prebuilt_nights(
+    built: Path, path: Path, lenses: Sequence[Lens], versions: LogicVersions, **settings: Any
+) -> PrebuiltNights:
+    """Return a fresh warehouse on features that lie in the schema `candidate` of another one, which stays as it is."""
+    shutil.copy(built, path)
+    with DuckDBWarehouse(path, threads=2, memory_limit="1GB") as warehouse:
+        warehouse.rows("create schema prebuilt")
+        for table in BUILT_TABLES:
+            warehouse.rows(f"create table prebuilt.{table} as select * from candidate.{table}")
+            warehouse.rows(f"delete from candidate.{table}")
+        warehouse.rows("insert into pipeline.facts_state values ('prebuilt', ?)", (versions.facts,))
+    return PrebuiltNights(path, tuple(lenses), versions, **settings)
