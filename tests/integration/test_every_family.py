@@ -163,7 +163,8 @@ def test_a_customer_of_every_segment_is_explained_by_what_the_segment_stands_out
 def test_who_never_bought_is_named_by_that(shop: Nights) -> None:
     with duckdb.connect(str(shop.serving_link), read_only=True) as published:
         names = published.execute(
-            "select overall_segment_name, count(*), count(*) filter (where order_count = 0) from customer_360 group by 1"
+            "select overall_segment_name, count(*), count(*) filter (where order_count = 0)"
+            " from customer_360 group by overall_segment_name"
         ).fetchall()
     mostly_without = [name for name, customers, without in names if without >= 0.8 * customers]
     assert mostly_without == ["Not-yet-buying visitors"]
