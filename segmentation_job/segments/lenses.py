@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePath
@@ -292,6 +293,8 @@ class _Reader:
     def lens(self, content: object) -> Lens:
         given = self.mapping(content, "the file", _LENS_KEYS, optional=_OPTIONAL_LENS_KEYS)
         name = self.text(given["name"], "name")
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            self.fail("name", f"{name!r} cannot be part of a column's name", "use lower-case letters, digits and _")
         stem = PurePath(self.origin).stem
         if name != stem:
             self.fail("name", f"is {name!r} but the file is {stem!r}", f"rename the file to {name}.yaml")

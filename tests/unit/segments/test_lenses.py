@@ -29,6 +29,7 @@ REGION = {**ORDERS, "column": "places.region", "encoding": "one_hot", "high": "{
         ({"colour": "red"}, "colour is unknown", "use one of"),
         ({"noun": None}, "noun is missing", "add it"),
         ({"name": "store"}, "name is 'store' but the file is 'shop'", "rename the file to store.yaml"),
+        ({"name": "my-shop"}, "name 'my-shop' cannot be part of a column's name", "use lower-case letters"),
         ({"k_min": 1}, "k_min 1 is not a whole number of at least 2", "write 2 or more"),
         ({"k_min": "four"}, "k_min 'four'", "write 2 or more"),
         ({"k_max": True}, "k_max True", "write 2 or more"),
