@@ -377,8 +377,11 @@ class _Reader:
                 self.fail(key, f"{weight!r} is not a number", "write 1 for the usual weight, 2 for twice as much")
             if weight < 0:
                 self.fail(key, f"{weight:g} is below zero", "write 0 to leave the family out, or a number above it")
-        if all(value.get(family, 1) == 0 for family in families):
+        counted = [feature for feature in features if value.get(feature.family, 1) != 0]
+        if not counted:
             self.fail("weights", "are zero for every family, so nothing would count", "give one of them a weight")
+        if len(counted) == 1 and len(features) > 1:
+            self.fail("weights", f"leave {counted[0].name} alone to count: a ranking", "give another family a weight")
         return tuple(sorted((family, float(weight)) for family, weight in value.items() if weight != 1))
 
     def table_and_column(self, value: object, key: str) -> tuple[str, str]:

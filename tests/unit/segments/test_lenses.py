@@ -96,6 +96,11 @@ REGION = {**ORDERS, "column": "places.region", "encoding": "one_hot", "high": "{
         ({"weights": {"basket": "much"}}, "weights.basket 'much' is not a number", "write 1 for the usual weight"),
         ({"weights": {"basket": float("nan")}}, "weights.basket nan is not a number", "write 1"),
         ({"weights": {"basket": 0, "frequency": 0, "deals": 0}}, "weights are zero for every family", "a weight"),
+        (
+            {"weights": {"basket": 0, "deals": 0}},
+            "weights leave purchases.order_count alone to count",
+            "another family",
+        ),
         ({"weights": [2]}, "weights is not a mapping", "give a number to some of basket, deals, frequency"),
         (
             {"objective": {"description": "x", "outcomes": [{"column": "money.spend_30d", "measure": "log"}]}},
