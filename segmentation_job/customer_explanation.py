@@ -42,7 +42,7 @@ _UNITS_BY_ENDING = {"amount": "amount", "count": "count", "days": "days", "share
 
 @dataclass(frozen=True)
 class Reason:
-    """A feature that keeps the customer in the segment: their value beside the segment's and everyone's, as texts."""
+    """A feature that puts the customer into the segment: their value beside the segment's and everyone's, as texts."""
 
     label: str
     value: str
@@ -340,22 +340,33 @@ class _Place:
         self.customer: list[float | str | None] = self._values_of(customer_id)
 
     def reasons(self) -> tuple[Reason, ...]:
-        """The features without whose difference from everyone the customer would be the least sure of the segment."""
+        """The features in which the customer is most unlike the other segments, to the advantage of the own.
+
+        A feature's strength is how much nearer the own segment is than another for the customer as they are, over how
+        much it would be with what is typical of that other one; on average over the other segments.
+        """
         if self.own is None:
             return ()
         own, everyone = self._typical(self.segment_id)
-        advantage = self._advantage(self.customer)
+        others = [cluster for cluster in self.segments if cluster != self.own]
+        leads = {other: self._lead(self.customer, other) for other in others}
+        typical = {other: self._typical(self.segments[other][0])[0] for other in others}
         strengths = []
         for index, feature in enumerate(self.features):
-            usual = everyone.value(feature)
-            if usual is None or self.customer[index] is None or not self._is_telling(index, own, everyone):
+            if self.customer[index] is None:
                 continue
-            like_everyone = [*self.customer[:index], usual, *self.customer[index + 1 :]]
-            strengths.append((advantage - self._advantage(like_everyone), index))
-        strongest = sorted(strengths, key=lambda entry: (-entry[0], entry[1]))[:MOST_REASONS]
-        return tuple(
-            self._reason(index, own, everyone) for strength, index in strongest if strength > 0.1 * strongest[0][0] > 0
-        )
+            strength = 0.0
+            for other in others:
+                usual = typical[other].value(feature)
+                if usual is not None:
+                    strength += leads[other] - self._lead(self._with(self.customer, index, usual), other)
+            strengths.append((strength, index))
+        strengths.sort(key=lambda entry: (-entry[0], entry[1]))
+        least = 0.1 * strengths[0][0] if strengths else 0.0
+        strong = [index for strength, index in strengths if strength > max(least, 0.0)]
+        # Where the customer shares in nothing that the segment stands out by, what is nearest to it has to do.
+        told = [index for index in strong if self._is_telling(index, own, everyone)] or strong[:1]
+        return tuple(self._reason(index, own, everyone) for index in told[:MOST_REASONS])
 
     def next_segment(self) -> NextSegment | None:
         """The nearest other segment, and what would take the customer there; None where there is no other."""
@@ -426,17 +437,37 @@ class _Place:
         return cost
 
     def _is_telling(self, index: int, own: _Typical, everyone: _Typical) -> bool:
-        """Whether a reader would see the segment in the customer's category: it is more frequent there."""
-        if self.features[index].encoding != "one_hot":
-            return True
-        column, category = self.features[index].column.partition(".")[2], str(self.customer[index])
-        share, usual = (typical.shares.get(column, {}).get(category, 0.0) for typical in (own, everyone))
-        return share >= TELLING_RATIO * usual
+        """Whether the segment stands out by the feature and the customer does in the same way."""
+        feature, value = self.features[index], self.customer[index]
+        column = feature.column.partition(".")[2]
+        if feature.encoding == "one_hot":
+            share, usual = (typical.shares.get(column, {}).get(str(value), 0.0) for typical in (own, everyone))
+            return share >= TELLING_RATIO * usual
+        theirs, general = self._compared(index, own, everyone)
+        if theirs is None or general is None or self._told(index, theirs) == self._told(index, general):
+            return False
+        if feature.order:
+            place = {text: position for position, text in enumerate(feature.order)}
+            if value not in place:
+                return False
+            mine, segment, usual = (float(place[str(text)]) for text in (value, theirs, general))
+        else:
+            mine, segment, usual = (float(figure) for figure in (value or 0.0, theirs, general))
+        return (mine > usual) == (segment > usual) and mine != usual
 
-    def _advantage(self, customer: Sequence[float | str | None]) -> float:
-        """How much nearer the own segment is than the others are on average."""
-        cost = self._cost(customer)
-        return float((cost.sum() - cost[self.own]) / max(len(cost) - 1, 1) - cost[self.own])
+    def _compared(self, index: int, own: _Typical, everyone: _Typical) -> tuple[float | str | None, float | str | None]:
+        """What the segment and everyone are told by: medians, or means where the medians look alike."""
+        feature = self.features[index]
+        theirs, general = own.value(feature), everyone.value(feature)
+        if feature.order or self._told(index, theirs) != self._told(index, general):
+            return theirs, general
+        # Medians of rare events are all 0; then the means tell the difference.
+        column = feature.column.partition(".")[2]
+        return own.means.get(column), everyone.means.get(column)
+
+    def _with(self, customer: Sequence[float | str | None], index: int, value: float | str) -> list[float | str | None]:
+        """The same values with another one of a feature."""
+        return [*customer[:index], value, *customer[index + 1 :]]
 
     def _typical(self, segment_id: str) -> tuple[_Typical, _Typical]:
         """What is typical of the segment, and of everyone."""
@@ -470,12 +501,9 @@ class _Place:
         if feature.encoding == "one_hot":
             shares = (typical.shares.get(column, {}).get(str(value), 0.0) for typical in (own, everyone))
             return Reason(self._label(index), told, *(f"has it in {figure_text(share, 'share')}" for share in shares))
-        theirs, general = (self._told(index, typical.value(feature)) for typical in (own, everyone))
-        if theirs != general or feature.order:
-            return Reason(self._label(index), told, f"typically {theirs}", general)
-        # Medians of rare events are all 0; then the means tell the difference.
-        means = (self._told(index, typical.means.get(column)) for typical in (own, everyone))
-        return Reason(self._label(index), told, *(f"on average {mean}" for mean in means))
+        theirs, general = (self._told(index, figure) for figure in self._compared(index, own, everyone))
+        by_median = theirs == self._told(index, own.value(feature))
+        return Reason(self._label(index), told, f"{'typically' if by_median else 'on average'} {theirs}", general)
 
     def _moves(self, other: int, typical: _Typical) -> tuple[Move, ...]:
         """The fewest features, taken greedily, whose change to what is typical there makes that segment nearer."""
@@ -487,7 +515,7 @@ class _Place:
                 target = typical.value(feature)
                 if index in chosen or target is None or target == changed[index]:
                     continue
-                tries.append((self._lead([*changed[:index], target, *changed[index + 1 :]], other), index, target))
+                tries.append((self._lead(self._with(changed, index, target), other), index, target))
             if not tries:
                 return ()
             lead, index, target = min(tries, key=lambda entry: (entry[0], entry[1]))
@@ -514,7 +542,7 @@ class _Place:
             return target
 
         def leads(value: float) -> bool:
-            return self._lead([*customer[:index], value, *customer[index + 1 :]], other) < 0
+            return self._lead(self._with(customer, index, value), other) < 0
 
         stays, goes = now, target
         for _ in range(40):

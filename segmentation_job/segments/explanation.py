@@ -323,9 +323,12 @@ def _phrase(trait: Trait, lens: Lens, values: FeatureValues, members: NDArray[np
     article, more, less = _COMPARATIVES[feature.unit]
     far = "far " if abs(trait.difference) >= FAR_DIFFERENCE else ""
     if feature.encoding == "one_hot" or trait.direction == "missing":
-        has_it = np.isnan(values.numbers[:, index])
+        known = ordinal_places(values, index, feature.order) if feature.order else values.numbers[:, index]
+        has_it = np.isnan(known)
         what = f"with no known {feature.label}"
-        if trait.direction != "missing":
+        if _is_lack(trait, lens):
+            what = f"of {feature.missing_noun or f'{feature.missing} {lens.noun}'}"
+        elif trait.direction != "missing":
             has_it = is_category(values, index, trait.category)
             what = f"with {feature.label} {trait.category}"
         theirs, everyone = (figure_text(float(chosen.mean()), "share") for chosen in (has_it[members], has_it))

@@ -330,7 +330,7 @@ def test_who_has_no_last_order_is_named_by_that_and_not_by_what_follows_from_it(
     assert (last.traits[0].column, last.traits[0].direction) == ("t.b", "missing")
     # A third lack it, all of these do: (1 - 1/3) / sqrt(1/3 * 2/3).
     assert last.traits[0].difference == pytest.approx((2 / 3) / np.sqrt(2 / 9), abs=1e-6)
-    assert "a far higher share with no known time since an order (100%, all customers 33.3%)" in last.description
+    assert "a far higher share of not-yet-buying visitors (100%, all customers 33.3%)" in last.description
     assert recommended_action(last.traits, lens) == "Welcome them."
     again = texts(values, GROUPS, lens, taken={"gone": "Not-yet-buying visitors"})[2].name
     assert again == "Poor not-yet-buying visitors"

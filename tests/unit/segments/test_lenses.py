@@ -29,6 +29,7 @@ REGION = {**ORDERS, "column": "places.region", "encoding": "one_hot", "high": "{
         ({"colour": "red"}, "colour is unknown", "use one of"),
         ({"noun": None}, "noun is missing", "add it"),
         ({"name": "store"}, "name is 'store' but the file is 'shop'", "rename the file to store.yaml"),
+        ({"name": "my-shop"}, "name 'my-shop' cannot be part of a column's name", "use lower-case letters"),
         ({"k_min": 1}, "k_min 1 is not a whole number of at least 2", "write 2 or more"),
         ({"k_min": "four"}, "k_min 'four'", "write 2 or more"),
         ({"k_max": True}, "k_max True", "write 2 or more"),
@@ -95,6 +96,11 @@ REGION = {**ORDERS, "column": "places.region", "encoding": "one_hot", "high": "{
         ({"weights": {"basket": "much"}}, "weights.basket 'much' is not a number", "write 1 for the usual weight"),
         ({"weights": {"basket": float("nan")}}, "weights.basket nan is not a number", "write 1"),
         ({"weights": {"basket": 0, "frequency": 0, "deals": 0}}, "weights are zero for every family", "a weight"),
+        (
+            {"weights": {"basket": 0, "deals": 0}},
+            "weights leave purchases.order_count alone to count",
+            "another family",
+        ),
         ({"weights": [2]}, "weights is not a mapping", "give a number to some of basket, deals, frequency"),
         (
             {"objective": {"description": "x", "outcomes": [{"column": "money.spend_30d", "measure": "log"}]}},
