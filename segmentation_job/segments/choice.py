@@ -208,8 +208,8 @@ def choose_model(values: RawValues, lens: Lens, past: Past | None, incumbent: In
     Value: the candidate is fitted on the customers of 90 days before, and the mean of each of its segments foretells
     the outcomes of customers who took no part in that mean (10 folds); R², averaged over the outcomes that vary. The
     highest value among those that pass the gates is the best. Equal to it is who is not below it by more than the
-    standard error of the paired difference. An equal incumbent stays; else the equal one with the fewest segments wins
-    (after the one-standard-error rule of Breiman et al. 1984).
+    standard error of the paired difference. An equal incumbent stays, and nobody who is equal to it replaces it; else
+    the equal one with the fewest segments wins (after the one-standard-error rule of Breiman et al. 1984).
 
     Without a past the gates decide: an incumbent that passes them stays, else the lowest Davies–Bouldin index (1979)
     wins, ties to the smaller k. Where none passes, the most stable of those large enough wins. Where no k of the range
@@ -257,7 +257,7 @@ class _Contest:
                 f"{max(shares, default=0.0):.1%}); lower smallest_share, or check the features: {self.different} "
                 f"customers differ{self.last_failure()}"
             )
-        reason = why + self.against_baselines(winner, baselines)
+        reason = why + self.against_incumbent(winner) + self.against_baselines(winner, baselines)
         if winner.figures.k < self.lens.k_min:
             reason += (
                 f"; no k from {self.lens.k_min} to {self.lens.k_max} gives {self.smallest_share:.1%} to every segment"
@@ -392,6 +392,7 @@ class _Contest:
             if candidate.value is not None
             and candidate.figures.k < best.figures.k
             and not best.value.beats(candidate.value)
+            and self.may_replace(candidate, incumbent)
         ]
         simpler = self.first_stable(sorted(fewer, key=lambda candidate: candidate.figures.k))
         if simpler is None:
@@ -401,6 +402,12 @@ class _Contest:
             f"{self.value_text(simpler)}, {self.lead_text(best, simpler)} below that of {best.name} "
             f"({self.value_text(best)})"
         )
+
+    def may_replace(self, candidate: _Candidate, incumbent: _Candidate | None) -> bool:
+        """Whether there is no incumbent that passes the gates, or the candidate foretells more than it."""
+        if incumbent is None or incumbent.value is None or not self.passes(incumbent):
+            return True
+        return candidate.value is not None and candidate.value.beats(incumbent.value)
 
     def by_merit(self, candidates: list[_Candidate]) -> list[_Candidate]:
         """The best first: by held-out value, or without a past by Davies–Bouldin index; ties to the smaller k."""
@@ -490,6 +497,11 @@ class _Contest:
                 return f"it does not replace an incumbent that passes the gates{untried}"
             index, least = figures.davies_bouldin, winner.figures.davies_bouldin
             return f"its Davies–Bouldin index {index:.3f} is not below the winner's {least:.3f}{untried}"
+        if self.is_incumbent(candidate) and winner.value.beats(candidate.value):
+            return (
+                f"its held-out R² {self.value_text(candidate)} is {self.lead_text(winner, candidate)} below the "
+                f"winner's, more than one standard error"
+            )
         if candidate.value.value > winner.value.value:
             rule = "has more segments" if not self.is_incumbent(winner) else "is no incumbent"
             return (
@@ -499,6 +511,16 @@ class _Contest:
         return (
             f"its held-out R² {self.value_text(candidate)} is not above the winner's {self.value_text(winner)}{untried}"
         )
+
+    def against_incumbent(self, winner: _Candidate) -> str:
+        """Why the incumbent goes; empty where there is none or it stays."""
+        if self.incumbent is None or self.is_incumbent(winner):
+            return ""
+        found = next((candidate for candidate in self.candidates if self.is_incumbent(candidate)), None)
+        if found is None:
+            name = f"{self.incumbent.algorithm} with {self.incumbent.k}"
+            return f"; the incumbent {name} goes: the lens no longer lets it compete"
+        return f"; the incumbent {found.name} goes: {self.losing_reason(found, winner)}"
 
     def against_baselines(self, winner: _Candidate, baselines: list[_Candidate]) -> str:
         if winner.value is None or not baselines:
