@@ -47,8 +47,10 @@ FOLDS = 10
 FEWEST_PAST_CUSTOMERS = 10 * FOLDS
 # Fewer people are no segment, whatever share of a small shop they are.
 FEWEST_CUSTOMERS = 3
-# Of a paired difference: how many of its standard errors count as equal.
+# Standard errors of a paired difference: within so many two candidates count as equal, and by more than so many a
+# challenger must beat the incumbent.
 EQUAL_WITHIN_ERRORS = 1.0
+REPLACING_ERRORS = 1.0
 FIGURE_DECIMALS = 6
 
 RFM = "rfm"
@@ -160,10 +162,10 @@ class HeldOutValue:
         """How far it is above the other, on the same customers, and the standard error of that paired difference."""
         return self.value - other.value, _standard_error(self.influences - other.influences)
 
-    def beats(self, other: HeldOutValue) -> bool:
-        """Whether it is above the other by more than one standard error of the paired difference."""
+    def beats(self, other: HeldOutValue, errors: float = EQUAL_WITHIN_ERRORS) -> bool:
+        """Whether it is above the other by more than so many standard errors of the paired difference."""
         lead, error = self.lead_over(other)
-        return lead > EQUAL_WITHIN_ERRORS * error
+        return lead > errors * error
 
 
 @dataclass
@@ -208,8 +210,9 @@ def choose_model(values: RawValues, lens: Lens, past: Past | None, incumbent: In
     Value: the candidate is fitted on the customers of 90 days before, and the mean of each of its segments foretells
     the outcomes of customers who took no part in that mean (10 folds); R², averaged over the outcomes that vary. The
     highest value among those that pass the gates is the best. Equal to it is who is not below it by more than the
-    standard error of the paired difference. An equal incumbent stays, and nobody who is equal to it replaces it; else
-    the equal one with the fewest segments wins (after the one-standard-error rule of Breiman et al. 1984).
+    standard error of the paired difference. An incumbent stays unless somebody is above it by more than that error (or
+    REPLACING_ERRORS of it), and only such a one replaces it; else the equal one with the fewest segments wins (after
+    the one-standard-error rule of Breiman et al. 1984).
 
     Without a past the gates decide: an incumbent that passes them stays, else the lowest Davies–Bouldin index (1979)
     wins, ties to the smaller k. Where none passes, the most stable of those large enough wins. Where no k of the range
@@ -379,8 +382,8 @@ class _Contest:
         """The winner where somebody passes every gate. best: the first of those by merit · tried: all by merit."""
         incumbent = next((candidate for candidate in tried if self.is_incumbent(candidate)), None)
         if incumbent is not None and incumbent is not best:
-            equal = best.value is None or incumbent.value is None or not best.value.beats(incumbent.value)
-            if equal and self.passes(incumbent):
+            may_stay = best.value is None or incumbent.value is None or not self.replaces(best, incumbent)
+            if may_stay and self.passes(incumbent):
                 return incumbent, self.staying_reason(incumbent, best)
         if self.is_incumbent(best):
             return best, self.best_reason(best, tried, "the incumbent stays with")
@@ -398,8 +401,8 @@ class _Contest:
         if simpler is None:
             return best, self.best_reason(best, tried, "won with")
         return simpler, (
-            f"won with the fewest segments of those within one standard error of the best: its held-out R² is "
-            f"{self.value_text(simpler)}, {self.lead_text(best, simpler)} below that of {best.name} "
+            f"won with the fewest segments of those within {_errors_text(EQUAL_WITHIN_ERRORS)} of the best: its held-out "
+            f"R² is {self.value_text(simpler)}, {self.lead_text(best, simpler)} below that of {best.name} "
             f"({self.value_text(best)})"
         )
 
@@ -407,7 +410,13 @@ class _Contest:
         """Whether there is no incumbent that passes the gates, or the candidate foretells more than it."""
         if incumbent is None or incumbent.value is None or not self.passes(incumbent):
             return True
-        return candidate.value is not None and candidate.value.beats(incumbent.value)
+        return self.replaces(candidate, incumbent)
+
+    def replaces(self, candidate: _Candidate, incumbent: _Candidate) -> bool:
+        """Whether it foretells so much more than the incumbent that it may replace it."""
+        if candidate.value is None or incumbent.value is None:
+            return False
+        return candidate.value.beats(incumbent.value, REPLACING_ERRORS)
 
     def by_merit(self, candidates: list[_Candidate]) -> list[_Candidate]:
         """The best first: by held-out value, or without a past by Davies–Bouldin index; ties to the smaller k."""
@@ -478,7 +487,7 @@ class _Contest:
         return (
             f"the incumbent stays: {best.name} has the highest held-out R² ({self.value_text(best)}), but is only "
             f"{self.lead_text(best, incumbent)} above the incumbent's {self.value_text(incumbent)}, "
-            f"no more than one standard error"
+            f"no more than {_errors_text(REPLACING_ERRORS)}"
         )
 
     def losing_reason(self, candidate: _Candidate, winner: _Candidate) -> str:
@@ -497,10 +506,10 @@ class _Contest:
                 return f"it does not replace an incumbent that passes the gates{untried}"
             index, least = figures.davies_bouldin, winner.figures.davies_bouldin
             return f"its Davies–Bouldin index {index:.3f} is not below the winner's {least:.3f}{untried}"
-        if self.is_incumbent(candidate) and winner.value.beats(candidate.value):
+        if self.is_incumbent(candidate) and self.replaces(winner, candidate):
             return (
                 f"its held-out R² {self.value_text(candidate)} is {self.lead_text(winner, candidate)} below the "
-                f"winner's, more than one standard error"
+                f"winner's, more than {_errors_text(REPLACING_ERRORS)}"
             )
         if candidate.value.value > winner.value.value:
             rule = "has more segments" if not self.is_incumbent(winner) else "is no incumbent"
@@ -534,7 +543,7 @@ class _Contest:
             elif baseline.value.beats(winner.value):
                 texts.append(f"falls short of {name} by {self.lead_text(baseline, winner)}")
             else:
-                texts.append(f"is within one standard error of {name}")
+                texts.append(f"is within {_errors_text(EQUAL_WITHIN_ERRORS)} of {name}")
         customers = len(winner.value.influences)
         return f"; over {customers} customers of 90 days before it {' and '.join(texts)}"
 
@@ -686,6 +695,10 @@ def _standard_error(figures: FloatArray) -> float:
 
 def _with_error(figure: float, error: float) -> str:
     return f"{figure:.3f} ± {error:.3f}"
+
+
+def _errors_text(errors: float) -> str:
+    return "one standard error" if errors == 1 else f"{errors:g} standard errors"
 
 
 def _rounded(figure: float | np.floating) -> float:

@@ -353,8 +353,8 @@ def test_a_simpler_candidate_that_is_only_equal_to_the_incumbent_does_not_replac
     wide_lens: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     X, side, _ = two_ways()
-    # Four beat three by two errors; two are equal to both.
-    told = {2: 0.4010, 3: 0.4000, 4: 0.4020}
+    # Four beat three by three errors; two are equal to both.
+    told = {2: 0.4010, 3: 0.4000, 4: 0.4030}
     noise = np.random.default_rng(1).normal(size=(3, len(X)))
     noise = (noise - noise.mean(axis=1, keepdims=True)) / noise.std(axis=1, keepdims=True) * np.sqrt(len(X))
     influences = {2: 0.003 * noise[0], 3: np.zeros(len(X)), 4: 0.001 * noise[1]}
@@ -366,6 +366,12 @@ def test_a_simpler_candidate_that_is_only_equal_to_the_incumbent_does_not_replac
     lens = wide_lens(4, k_min=2, k_max=4)
     assert choose_model(X, lens, past_of(X, side), None).k == 2
     assert choose_model(X, lens, past_of(X, side), incumbent(X, lens, 3)).k == 4
+    # How much more it takes to replace an incumbent is a number of its own.
+    monkeypatch.setattr(choice_module, "REPLACING_ERRORS", 4.0)
+    choice = choose_model(X, lens, past_of(X, side), incumbent(X, lens, 3))
+    assert choice.follows_incumbent
+    assert "0.003 ± 0.001 above the incumbent's 0.400 ± 0.000, no more than 4 standard errors" in choice.reason
+    assert choose_model(X, lens, past_of(X, side), None).k == 2
 
 
 def test_an_incumbent_that_the_lens_no_longer_names_goes_and_it_is_said(wide_lens: Any) -> None:
