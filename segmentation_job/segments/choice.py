@@ -51,6 +51,8 @@ FEWEST_CUSTOMERS = 3
 # challenger must beat the incumbent.
 EQUAL_WITHIN_ERRORS = 1.0
 REPLACING_ERRORS = 1.0
+# A thousandth of the variance is nobody's reason for another segmentation, however sure it is.
+LEAST_LEAD = 0.001
 FIGURE_DECIMALS = 6
 
 RFM = "rfm"
@@ -146,8 +148,8 @@ class HeldOutValue:
     """How much of the outcomes segments foretell: R², at most 1, by means learnt on other customers.
 
     influences: (m,) each customer's share in the error of the value; the value's standard error is their standard
-    deviation over √m, and that of a difference of two values the same of the difference of their influences (the delta
-    method for a ratio: Efron & Tibshirani 1993, An Introduction to the Bootstrap, 22.5).
+    deviation over √m, and that of a difference of two values the same of the difference of their influences (a
+    ratio's linearised error: Cochran 1977, Sampling Techniques, chapter 6).
     """
 
     value: float
@@ -163,9 +165,9 @@ class HeldOutValue:
         return self.value - other.value, _standard_error(self.influences - other.influences)
 
     def beats(self, other: HeldOutValue, errors: float = EQUAL_WITHIN_ERRORS) -> bool:
-        """Whether it is above the other by more than so many standard errors of the paired difference."""
+        """Whether it is above the other by more than so many standard errors of the paired difference, and 0.001."""
         lead, error = self.lead_over(other)
-        return lead > errors * error
+        return lead > max(errors * error, LEAST_LEAD)
 
 
 @dataclass
@@ -210,7 +212,7 @@ def choose_model(values: RawValues, lens: Lens, past: Past | None, incumbent: In
     Value: the candidate is fitted on the customers of 90 days before, and the mean of each of its segments foretells
     the outcomes of customers who took no part in that mean (10 folds); R², averaged over the outcomes that vary. The
     highest value among those that pass the gates is the best. Equal to it is who is not below it by more than the
-    standard error of the paired difference. An incumbent stays unless somebody is above it by more than that error (or
+    standard error of the paired difference, or 0.001. An incumbent stays unless somebody is above it by more than that error (or
     REPLACING_ERRORS of it), and only such a one replaces it; else the equal one with the fewest segments wins (after
     the one-standard-error rule of Breiman et al. 1984).
 
@@ -281,7 +283,7 @@ class _Contest:
         )
 
     def last_failure(self) -> str:
-        """Why the last one could not even be fitted; empty where it was too small a segment that failed it."""
+        """Why the last one could not be fitted, where none could be."""
         unfitted = [each.failure for each in self.candidates if each.figures.smallest_share is None]
         return (
             f"; {self.candidates[-1].name} failed: {unfitted[-1]}" if len(unfitted) == len(self.candidates) > 0 else ""
@@ -401,8 +403,8 @@ class _Contest:
         if simpler is None:
             return best, self.best_reason(best, tried, "won with")
         return simpler, (
-            f"won with the fewest segments of those within {_errors_text(EQUAL_WITHIN_ERRORS)} of the best: its held-out "
-            f"R² is {self.value_text(simpler)}, {self.lead_text(best, simpler)} below that of {best.name} "
+            f"won with the fewest segments of those within {_errors_text(EQUAL_WITHIN_ERRORS)} of the best: "
+            f"its held-out R² is {self.value_text(simpler)}, {self.lead_text(best, simpler)} below that of {best.name} "
             f"({self.value_text(best)})"
         )
 

@@ -472,6 +472,8 @@ def test_a_held_out_value_is_one_where_segments_say_all_and_about_zero_where_the
     assert many.value < -0.2
     assert few.beats(many)
     assert not few.beats(few)
+    assert not HeldOutValue(0.4009, np.zeros(9)).beats(HeldOutValue(0.4, np.zeros(9)))
+    assert HeldOutValue(0.4011, np.zeros(9)).beats(HeldOutValue(0.4, np.zeros(9)))
     with pytest.raises(ValueError, match="no outcome varies"):
         held_out_value(clusters, 4, np.ones((400, 1)), seed=1)
 
