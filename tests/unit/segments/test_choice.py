@@ -17,6 +17,7 @@ from segmentation_job.segments.algorithms import ALGORITHMS, KMeansAlgorithm
 from segmentation_job.segments.choice import (
     CandidateFigures,
     Choice,
+    HeldOutValue,
     Incumbent,
     Past,
     best_match_jaccard,
@@ -343,7 +344,42 @@ def test_the_incumbent_goes_where_another_foretells_more(wide_lens: Any) -> None
     choice = choose_model(X, lens, past_of(X, place), incumbent(X, lens, 2))
     assert choice.k == 4
     assert not choice.follows_incumbent
+    assert "; the incumbent kmeans with 2 goes: its held-out R² " in choice.reason
+    assert "below the winner's, more than one standard error" in choice.reason
     assert choose_model(X, lens, past_of(X, place), incumbent(X, lens, 4)).follows_incumbent
+
+
+def test_a_simpler_candidate_that_is_only_equal_to_the_incumbent_does_not_replace_it(
+    wide_lens: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, side, _ = two_ways()
+    # Four beat three by three errors; two are equal to both.
+    told = {2: 0.4010, 3: 0.4000, 4: 0.4030}
+    noise = np.random.default_rng(1).normal(size=(3, len(X)))
+    noise = (noise - noise.mean(axis=1, keepdims=True)) / noise.std(axis=1, keepdims=True) * np.sqrt(len(X))
+    influences = {2: 0.003 * noise[0], 3: np.zeros(len(X)), 4: 0.001 * noise[1]}
+
+    def known(_clusters: Any, k: int, outcomes: FloatArray, _seed: int) -> HeldOutValue:
+        return HeldOutValue(told.get(k, 0.0), influences.get(k, np.zeros(len(outcomes))))
+
+    monkeypatch.setattr(choice_module, "held_out_value", known)
+    lens = wide_lens(4, k_min=2, k_max=4)
+    assert choose_model(X, lens, past_of(X, side), None).k == 2
+    assert choose_model(X, lens, past_of(X, side), incumbent(X, lens, 3)).k == 4
+    # How much more it takes to replace an incumbent is a number of its own.
+    monkeypatch.setattr(choice_module, "REPLACING_ERRORS", 4.0)
+    choice = choose_model(X, lens, past_of(X, side), incumbent(X, lens, 3))
+    assert choice.follows_incumbent
+    assert "0.003 ± 0.001 above the incumbent's 0.400 ± 0.000, no more than 4 standard errors" in choice.reason
+    assert choose_model(X, lens, past_of(X, side), None).k == 2
+
+
+def test_an_incumbent_that_the_lens_no_longer_names_goes_and_it_is_said(wide_lens: Any) -> None:
+    X, side, _ = two_ways()
+    lens = wide_lens(4, k_min=2, k_max=3)
+    choice = choose_model(X, lens, past_of(X, side), Incumbent("ward", 9, np.zeros(len(X), dtype=np.int64)))
+    assert "; the incumbent ward with 9 goes: the lens no longer lets it compete" in choice.reason
+    assert not choice.follows_incumbent
 
 
 def test_the_incumbent_goes_where_it_is_no_longer_stable(wide_lens: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -436,6 +472,8 @@ def test_a_held_out_value_is_one_where_segments_say_all_and_about_zero_where_the
     assert many.value < -0.2
     assert few.beats(many)
     assert not few.beats(few)
+    assert not HeldOutValue(0.4009, np.zeros(9)).beats(HeldOutValue(0.4, np.zeros(9)))
+    assert HeldOutValue(0.4011, np.zeros(9)).beats(HeldOutValue(0.4, np.zeros(9)))
     with pytest.raises(ValueError, match="no outcome varies"):
         held_out_value(clusters, 4, np.ones((400, 1)), seed=1)
 
