@@ -251,8 +251,8 @@ class HdbscanAlgorithm(_GeometricAlgorithm):
     """HDBSCAN (Campello, Moulavi & Sander 2013) on at most 2,000 rows by the seed.
 
     It finds its own number of clusters, so among twelve least cluster sizes, from half the rows down to 5, the largest
-    that gives k of them is taken. Rows of the sample that it calls noise are not `inliers_`; a row outside the sample is one where
-    it lies no farther out than the farthest inlier of its cluster.
+    that gives k of them is taken. Rows of the sample that it calls noise are not `inliers_`; a row outside the sample
+    is one where it lies no farther out than the farthest inlier of its cluster.
     """
 
     def _learn(self, X: FloatArray, k: int, seed: int, _means: FloatArray | None) -> Geometry:
@@ -270,9 +270,10 @@ class HdbscanAlgorithm(_GeometricAlgorithm):
             if clusters == k:
                 break
         else:
+            numbers = ", ".join(str(number) for number in sorted(found)) or "none"
             raise NoClusteringError(
                 f"no least cluster size of {HDBSCAN_NEIGHBOURS} customers or more gives {k} dense regions of "
-                f"{len(rows)} customers; found were {', '.join(str(number) for number in sorted(found)) or 'none'}"
+                f"{len(rows)} customers; found were {numbers}"
             )
         centroids = _cluster_means(rows, labels, k)
         self.inliers_ = _inliers(X, Geometry(quantise(centroids)), sampled, labels != -1)

@@ -47,6 +47,12 @@ FOLDS = 10
 FEWEST_PAST_CUSTOMERS = 10 * FOLDS
 # Fewer people are no segment, whatever share of a small shop they are.
 FEWEST_CUSTOMERS = 3
+# Standard errors of a paired difference: within so many two candidates count as equal, and by more than so many a
+# challenger must beat the incumbent.
+EQUAL_WITHIN_ERRORS = 1.0
+REPLACING_ERRORS = 1.0
+# A thousandth of the variance is nobody's reason for another segmentation, however sure it is.
+LEAST_LEAD = 0.001
 FIGURE_DECIMALS = 6
 
 RFM = "rfm"
@@ -142,8 +148,8 @@ class HeldOutValue:
     """How much of the outcomes segments foretell: R², at most 1, by means learnt on other customers.
 
     influences: (m,) each customer's share in the error of the value; the value's standard error is their standard
-    deviation over √m, and that of a difference of two values the same of the difference of their influences (the delta
-    method for a ratio: Efron & Tibshirani 1993, An Introduction to the Bootstrap, 22.5).
+    deviation over √m, and that of a difference of two values the same of the difference of their influences (a
+    ratio's linearised error: Cochran 1977, Sampling Techniques, chapter 6).
     """
 
     value: float
@@ -158,10 +164,10 @@ class HeldOutValue:
         """How far it is above the other, on the same customers, and the standard error of that paired difference."""
         return self.value - other.value, _standard_error(self.influences - other.influences)
 
-    def beats(self, other: HeldOutValue) -> bool:
-        """Whether it is above the other by more than one standard error of the paired difference."""
+    def beats(self, other: HeldOutValue, errors: float = EQUAL_WITHIN_ERRORS) -> bool:
+        """Whether it is above the other by more than so many standard errors of the paired difference, and 0.001."""
         lead, error = self.lead_over(other)
-        return lead > error
+        return lead > max(errors * error, LEAST_LEAD)
 
 
 @dataclass
@@ -206,8 +212,9 @@ def choose_model(values: RawValues, lens: Lens, past: Past | None, incumbent: In
     Value: the candidate is fitted on the customers of 90 days before, and the mean of each of its segments foretells
     the outcomes of customers who took no part in that mean (10 folds); R², averaged over the outcomes that vary. The
     highest value among those that pass the gates is the best. Equal to it is who is not below it by more than the
-    standard error of the paired difference. An equal incumbent stays; else the equal one with the fewest segments wins
-    (after the one-standard-error rule of Breiman et al. 1984).
+    standard error of the paired difference, or 0.001. An incumbent stays unless somebody is above it by more than that error (or
+    REPLACING_ERRORS of it), and only such a one replaces it; else the equal one with the fewest segments wins (after
+    the one-standard-error rule of Breiman et al. 1984).
 
     Without a past the gates decide: an incumbent that passes them stays, else the lowest Davies–Bouldin index (1979)
     wins, ties to the smaller k. Where none passes, the most stable of those large enough wins. Where no k of the range
@@ -255,7 +262,7 @@ class _Contest:
                 f"{max(shares, default=0.0):.1%}); lower smallest_share, or check the features: {self.different} "
                 f"customers differ{self.last_failure()}"
             )
-        reason = why + self.against_baselines(winner, baselines)
+        reason = why + self.against_incumbent(winner) + self.against_baselines(winner, baselines)
         if winner.figures.k < self.lens.k_min:
             reason += (
                 f"; no k from {self.lens.k_min} to {self.lens.k_max} gives {self.smallest_share:.1%} to every segment"
@@ -276,7 +283,7 @@ class _Contest:
         )
 
     def last_failure(self) -> str:
-        """Why the last one could not even be fitted; empty where it was too small a segment that failed it."""
+        """Why the last one could not be fitted, where none could be."""
         unfitted = [each.failure for each in self.candidates if each.figures.smallest_share is None]
         return (
             f"; {self.candidates[-1].name} failed: {unfitted[-1]}" if len(unfitted) == len(self.candidates) > 0 else ""
@@ -377,8 +384,8 @@ class _Contest:
         """The winner where somebody passes every gate. best: the first of those by merit · tried: all by merit."""
         incumbent = next((candidate for candidate in tried if self.is_incumbent(candidate)), None)
         if incumbent is not None and incumbent is not best:
-            equal = best.value is None or incumbent.value is None or not best.value.beats(incumbent.value)
-            if equal and self.passes(incumbent):
+            may_stay = best.value is None or incumbent.value is None or not self.replaces(best, incumbent)
+            if may_stay and self.passes(incumbent):
                 return incumbent, self.staying_reason(incumbent, best)
         if self.is_incumbent(best):
             return best, self.best_reason(best, tried, "the incumbent stays with")
@@ -390,15 +397,28 @@ class _Contest:
             if candidate.value is not None
             and candidate.figures.k < best.figures.k
             and not best.value.beats(candidate.value)
+            and self.may_replace(candidate, incumbent)
         ]
         simpler = self.first_stable(sorted(fewer, key=lambda candidate: candidate.figures.k))
         if simpler is None:
             return best, self.best_reason(best, tried, "won with")
         return simpler, (
-            f"won with the fewest segments of those within one standard error of the best: its held-out R² is "
-            f"{self.value_text(simpler)}, {self.lead_text(best, simpler)} below that of {best.name} "
+            f"won with the fewest segments of those within {_errors_text(EQUAL_WITHIN_ERRORS)} of the best: "
+            f"its held-out R² is {self.value_text(simpler)}, {self.lead_text(best, simpler)} below that of {best.name} "
             f"({self.value_text(best)})"
         )
+
+    def may_replace(self, candidate: _Candidate, incumbent: _Candidate | None) -> bool:
+        """Whether there is no incumbent that passes the gates, or the candidate foretells more than it."""
+        if incumbent is None or incumbent.value is None or not self.passes(incumbent):
+            return True
+        return self.replaces(candidate, incumbent)
+
+    def replaces(self, candidate: _Candidate, incumbent: _Candidate) -> bool:
+        """Whether it foretells so much more than the incumbent that it may replace it."""
+        if candidate.value is None or incumbent.value is None:
+            return False
+        return candidate.value.beats(incumbent.value, REPLACING_ERRORS)
 
     def by_merit(self, candidates: list[_Candidate]) -> list[_Candidate]:
         """The best first: by held-out value, or without a past by Davies–Bouldin index; ties to the smaller k."""
@@ -469,7 +489,7 @@ class _Contest:
         return (
             f"the incumbent stays: {best.name} has the highest held-out R² ({self.value_text(best)}), but is only "
             f"{self.lead_text(best, incumbent)} above the incumbent's {self.value_text(incumbent)}, "
-            f"no more than one standard error"
+            f"no more than {_errors_text(REPLACING_ERRORS)}"
         )
 
     def losing_reason(self, candidate: _Candidate, winner: _Candidate) -> str:
@@ -488,6 +508,11 @@ class _Contest:
                 return f"it does not replace an incumbent that passes the gates{untried}"
             index, least = figures.davies_bouldin, winner.figures.davies_bouldin
             return f"its Davies–Bouldin index {index:.3f} is not below the winner's {least:.3f}{untried}"
+        if self.is_incumbent(candidate) and self.replaces(winner, candidate):
+            return (
+                f"its held-out R² {self.value_text(candidate)} is {self.lead_text(winner, candidate)} below the "
+                f"winner's, more than {_errors_text(REPLACING_ERRORS)}"
+            )
         if candidate.value.value > winner.value.value:
             rule = "has more segments" if not self.is_incumbent(winner) else "is no incumbent"
             return (
@@ -497,6 +522,16 @@ class _Contest:
         return (
             f"its held-out R² {self.value_text(candidate)} is not above the winner's {self.value_text(winner)}{untried}"
         )
+
+    def against_incumbent(self, winner: _Candidate) -> str:
+        """Why the incumbent goes; empty where there is none or it stays."""
+        if self.incumbent is None or self.is_incumbent(winner):
+            return ""
+        found = next((candidate for candidate in self.candidates if self.is_incumbent(candidate)), None)
+        if found is None:
+            name = f"{self.incumbent.algorithm} with {self.incumbent.k}"
+            return f"; the incumbent {name} goes: the lens no longer lets it compete"
+        return f"; the incumbent {found.name} goes: {self.losing_reason(found, winner)}"
 
     def against_baselines(self, winner: _Candidate, baselines: list[_Candidate]) -> str:
         if winner.value is None or not baselines:
@@ -510,7 +545,7 @@ class _Contest:
             elif baseline.value.beats(winner.value):
                 texts.append(f"falls short of {name} by {self.lead_text(baseline, winner)}")
             else:
-                texts.append(f"is within one standard error of {name}")
+                texts.append(f"is within {_errors_text(EQUAL_WITHIN_ERRORS)} of {name}")
         customers = len(winner.value.influences)
         return f"; over {customers} customers of 90 days before it {' and '.join(texts)}"
 
@@ -662,6 +697,10 @@ def _standard_error(figures: FloatArray) -> float:
 
 def _with_error(figure: float, error: float) -> str:
     return f"{figure:.3f} ± {error:.3f}"
+
+
+def _errors_text(errors: float) -> str:
+    return "one standard error" if errors == 1 else f"{errors:g} standard errors"
 
 
 def _rounded(figure: float | np.floating) -> float:

@@ -83,8 +83,8 @@ def _outlier_cost(members: FloatArray, knows_noise: bool) -> float:
     """The cost beyond which a customer is an outlier. members: costs of the cluster's customers who are not noise."""
     if len(members) == 0:
         return 0.0
-    # Where an algorithm said who is noise, nobody else is to be called an outlier.
-    return float(members.max() if knows_noise else np.percentile(members, OUTLIER_PERCENTILE))
+    # Where an algorithm said who is noise, nobody else is an outlier: not even where quantising rounds down.
+    return float(members.max() * (1 + 1e-8) if knows_noise else np.percentile(members, OUTLIER_PERCENTILE))
 
 
 def _rows(matrix: FloatArray) -> tuple[tuple[float, ...], ...]:
