@@ -4,7 +4,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test point-in-time evaluate airflow lint lint-sql format lock install clean clean-data
+.PHONY: help run test point-in-time recovery foretelling evaluate airflow lint lint-sql format lock install clean clean-data
 
 AS_OF ?=
 FORCE ?=
@@ -67,6 +67,12 @@ test: $(STAMP) $(OLD_CLIENT) $(CDNOW_SAMPLE) ## Run the tests
 # Each date in a scope of its own, so that both workers take dates.
 point-in-time: $(STAMP) ## Compute 20 random dates from all data and from data cut before them, and compare (about 25 minutes)
 	@POINT_IN_TIME_DATES=$${POINT_IN_TIME_DATES:-20} $(BIN)/pytest -n $(WORKERS) --dist load tests/integration/test_point_in_time.py
+
+recovery: $(STAMP) ## Find the latent segments of 20 simulated shops, and compare with StandardScaler and k-means (about 10 minutes)
+	@$(BIN)/python -m tests.measurements.recovery --processes $(WORKERS)
+
+foretelling: $(STAMP) ## Tell what the segments of the real data foretell of the next 90 days' spend, beside RFM (1 minute)
+	@$(BIN)/python -m tests.measurements.foretelling
 
 evaluate: $(STAMP) ## Run a date of the past and compare its forecasts with what came in the 90 days after it
 	@$(BIN)/segmentation evaluate $(if $(strip $(AS_OF)),--as-of $(AS_OF))

@@ -29,16 +29,16 @@ from segmentation_job.segments.lenses import Lens, parse_lens
 from segmentation_job.settings import DEFAULT_SOURCE, PROJECT_DIR, Settings
 from segmentation_job.warehouse import open_warehouse
 
-SCHEMA = "candidate"
 # Kept between runs: a shop is the same as long as its options and the features' logic are.
 DEFAULT_CACHE = Path(os.environ.get("SEGMENTATION_DATA_DIR") or PROJECT_DIR / "data") / "measurements"
 
 
 @dataclass(frozen=True)
 class BuiltFeatures:
-    """Where the features of some dates lie: the schema `candidate` of the settings' warehouse."""
+    """Where the features of some dates lie: a schema of the settings' warehouse."""
 
     settings: Settings
+    schema: str = "candidate"
 
     def lens_values(self, lens: Lens, as_of: date) -> tuple[list[str], FeatureValues]:
         """Return the customers in scope at a date, sorted, and what the lens sees of them (n, d), NaN where null."""
@@ -50,7 +50,7 @@ class BuiltFeatures:
     ) -> tuple[list[str], FeatureValues]:
         """Return the customers in scope at a date, sorted, and their features "table.column" (n, d)."""
         with open_warehouse(self.settings) as warehouse:
-            return read_values(warehouse, SCHEMA, as_of, columns, text_columns)
+            return read_values(warehouse, self.schema, as_of, columns, text_columns)
 
     def true_segments(self, customers: Sequence[str]) -> npt.NDArray[np.int64]:
         """Return the latent segment of each of a simulated shop's customers as a number (n,).
@@ -71,7 +71,7 @@ def shop_features(cache: Path, options: ShopOptions, as_of_dates: Sequence[date]
     versions of the features' logic. as_of_dates: within the shop's days.
     """
     dates = ",".join(day.isoformat() for day in sorted(as_of_dates))
-    settings = _settings(SIMULATED_SHOP, cache)
+    settings = source_settings(SIMULATED_SHOP, cache)
     content = f"{options}/{dates}/{read_logic_versions(settings).features}"
     digest = hashlib.sha256(content.encode()).hexdigest()[:12]
     settings = replace(settings, data_dir=cache / f"shop-{options.customers}-{options.seed}-{digest}")
@@ -82,7 +82,7 @@ def shop_features(cache: Path, options: ShopOptions, as_of_dates: Sequence[date]
 def demonstration_features(cache: Path, as_of_dates: Sequence[date]) -> BuiltFeatures:
     """Return the features of the demonstration data (complete_journey), made where the cache does not have them."""
     dates = ",".join(day.isoformat() for day in sorted(as_of_dates))
-    settings = _settings(DEFAULT_SOURCE, cache)
+    settings = source_settings(DEFAULT_SOURCE, cache)
     content = f"{dates}/{read_logic_versions(settings).features}"
     digest = hashlib.sha256(content.encode()).hexdigest()[:12]
     settings = replace(settings, data_dir=cache / f"{DEFAULT_SOURCE}-{digest}")
@@ -125,8 +125,8 @@ def _build_once(settings: Settings, as_of_dates: Sequence[date], land: Callable[
         done.touch()
 
 
-def _settings(source: str, data_dir: Path) -> Settings:
-    """One thread: measurements run one process per core."""
+def source_settings(source: str, data_dir: Path) -> Settings:
+    """Return the settings of a source in a data folder, with one thread: measurements run one process per core."""
     return Settings.from_environment(
         {"SOURCE": source, "SEGMENTATION_DATA_DIR": str(data_dir), "SEGMENTATION_THREADS": "1"}
     )

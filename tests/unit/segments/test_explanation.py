@@ -96,7 +96,7 @@ def test_a_name_of_the_past_is_not_given_again(shop: FloatArray, lens: Lens) -> 
 @settings(max_examples=25, deadline=None)
 def test_names_never_repeat_however_alike_the_segments_are(k: int, seed: int) -> None:
     random = np.random.default_rng(seed)
-    values = random.integers(0, 3, (120, 14)).astype(float)
+    values = random.integers(0, 3, (120, len(OVERALL.features))).astype(float)
     clusters = random.integers(0, k, 120)
     encoding = fit_encoding(values, OVERALL)
     keys = tuple(f"k{cluster}" for cluster in range(k))

