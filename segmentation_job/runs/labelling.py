@@ -27,7 +27,7 @@ class Origins:
 
 @dataclass(frozen=True)
 class LabelledBatch:
-    """Customers of a date with their values and what became of them, sorted by id. nearest: the cluster of least cost."""
+    """Customers of a date, sorted by id, with their values and what became of them. nearest: the cheapest cluster."""
 
     customer_ids: pa.Array
     values: FeatureValues

@@ -1,7 +1,7 @@
 """The models of a lens, one per refit date: each follows the one in effect before it and keeps its segments."""
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 
@@ -17,7 +17,7 @@ from segmentation_job.runs.labelling import Origins, nearest_clusters, origins_a
 from segmentation_job.segments.algorithms import IntArray
 from segmentation_job.segments.assignment import assign
 from segmentation_job.segments.choice import CandidateFigures, Incumbent, Past, choose_model
-from segmentation_job.segments.encoding import FeatureValues, FloatArray, encode, fit_encoding
+from segmentation_job.segments.encoding import FeatureValues, FloatArray, encode, fit_encoding, idle_feature_warnings
 from segmentation_job.segments.errors import LensError, NoModelError
 from segmentation_job.segments.explanation import name_segments, recommended_action, shallow_rule
 from segmentation_job.segments.fitting import fit_model, require_live_features
@@ -109,13 +109,15 @@ class Lineage:
 class RefitContext:
     """What a walk over the refits of a lens rests on, beside the lens.
 
-    first_customer_date: on which the first customer was seen. sample_size: customers a model is fitted on.
+    first_customer_date: on which the first customer was seen. sample_size: customers a model is fitted on. warn: told
+    what of a lens says nothing, before a model is fitted.
     """
 
     features: DatedFeatures
     first_customer_date: date
     decisions: Sequence[Decision]
     sample_size: int
+    warn: Callable[[str], None] = print
 
 
 def entry_in_effect(
@@ -170,7 +172,10 @@ def read_lineage(warehouse: Warehouse, lens: str) -> dict[date, LineageEntry]:
         " from promoted.lineage where lens = ? order by refit_date",
         (lens,),
     )
-    return {day: LineageEntry(day, *fields, leans_on.get(day, {})) for day, *fields in found}
+    return {
+        day: LineageEntry(day, version, parent, lens_version, sample_size, is_stable, reason, leans_on.get(day, {}))
+        for day, version, parent, lens_version, sample_size, is_stable, reason in found
+    }
 
 
 def dates_needed(
@@ -369,6 +374,8 @@ def _fit(
     sampled = features.warehouse.sampled_customers(features.schema(refit_date), refit_date, context.sample_size)
     ids, values = features.values(refit_date, columns, lens.text_columns(), sampled)
     encoding = fit_encoding(values, lens)
+    for warning in idle_feature_warnings(lens, encoding, values):
+        context.warn(warning)
     require_live_features(encoding, lens, refit_date)
 
     everybody: IntArray | None = None

@@ -1,5 +1,6 @@
 """The run's own step: fit or reuse the models, score everyone, write the candidate labels."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -224,6 +225,7 @@ def _write_run(
                     "smallest_share": round(int(totals.sizes.min()) / customers, 6),
                     "outlier_share": round(totals.outliers / customers, 6),
                     "imputed_share": totals.imputed_share,
+                    "missing_shares": json.dumps(totals.missing_shares(), sort_keys=True),
                     "choice_reason": figures["reason"],
                     "features_hash": features_hash(warehouse, "candidate", plan.as_of),
                     "lineage_start": plan.lineage_start,

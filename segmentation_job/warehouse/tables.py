@@ -157,6 +157,7 @@ _RUNS = """(
     smallest_share double not null,
     outlier_share double not null,
     imputed_share double not null,
+    missing_shares varchar not null,
     choice_reason varchar not null,
     lineage_start date not null,
     features_hash varchar not null

@@ -9,6 +9,7 @@ the last night.
 """
 
 import argparse
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -68,9 +69,7 @@ def measure_steadiness(cache: Path, customers: int, seed: int) -> Steadiness:
     built = shop_features(cache, options, sorted({*every_day, *lookbacks}))
     lens = shipped_lens("overall")
     with open_warehouse(built.settings) as warehouse:
-        computed = [
-            day for (day,) in warehouse.rows("select distinct as_of_date from candidate.purchase_features")
-        ]
+        computed = [day for (day,) in warehouse.rows("select distinct as_of_date from candidate.purchase_features")]
         context = refit_context(warehouse, computed, (), sample_size=100_000, batch_size=250_000)
 
         def lineage_of(as_of: date, refits: Sequence[date]) -> Lineage:
@@ -79,8 +78,10 @@ def measure_steadiness(cache: Path, customers: int, seed: int) -> Steadiness:
             return bring_lineage_up_to_date(warehouse, plan, lens, context)
 
         first, second = lineage_of(nights[-1], [FIT]), lineage_of(REFIT, [FIT, REFIT])
-        assert first.in_effect is not None and first.origins is not None
-        assert second.in_effect is not None and second.origins is not None
+        assert first.in_effect is not None
+        assert first.origins is not None
+        assert second.in_effect is not None
+        assert second.origins is not None
         labels, plain = [], []
         for night in [*nights, REFIT]:
             labels.append(_by_customer(*settled_clusters(context.features, first.in_effect, first.origins, night)))
@@ -95,8 +96,8 @@ def measure_steadiness(cache: Path, customers: int, seed: int) -> Steadiness:
     lags, unseen = _lags(labels[:-1], plain[:-1], moving)
     return Steadiness(
         seed=seed,
-        causeless=tuple(_changed(a, b, moving) for a, b in zip(labels[:-2], labels[1:-1], strict=True)),
-        plain_causeless=tuple(_changed(a, b, moving) for a, b in zip(plain[:-2], plain[1:-1], strict=True)),
+        causeless=tuple(_changed(a, b, moving) for a, b in itertools.pairwise(labels[:-1])),
+        plain_causeless=tuple(_changed(a, b, moving) for a, b in itertools.pairwise(plain[:-1])),
         lags=tuple(lags),
         unseen=unseen,
         refit_causeless=_changed(before_keys, after_keys, moving),

@@ -202,6 +202,7 @@ final as (
         runs.smallest_share,
         runs.outlier_share,
         runs.imputed_share,
+        runs.missing_shares,
         runs.choice_reason,
         'passed' as gate_outcome,
         feature_inputs.rows_in,
