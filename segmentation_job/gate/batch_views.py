@@ -1,4 +1,4 @@
-"""The names that suites may use in SQL: views of one batch date, made anew on each connection when a run turns to another date.
+"""The names that suites may use in SQL: views of one batch date, made anew when a run turns to another date.
 
 | view | rows |
 |---|---|

@@ -47,9 +47,10 @@ class ExpectColumnValuesToBeBetween(_WrittenOnce, core.ExpectColumnValuesToBeBet
     """As Great Expectations has it."""
 
 
-class ExpectColumnPairValuesAToBeGreaterThanB(  # type: ignore[misc]
-    _WrittenOnce, core.ExpectColumnPairValuesAToBeGreaterThanB
-):
+_Pair = core.ExpectColumnPairValuesAToBeGreaterThanB
+
+
+class ExpectColumnPairValuesAToBeGreaterThanB(_WrittenOnce, _Pair):  # type: ignore[misc]
     """As Great Expectations has it."""
 
 

@@ -16,7 +16,6 @@ class ReadOnlyDuckDB(duckdb_engine.Dialect):  # type: ignore[misc]
         super().__init__(*arguments, **options)
         self._statements: tuple[str, ...] = ()
         self._connections: list[Any] = []
-        self._columns: dict[tuple[str, str | None], list[Any]] = {}
 
     def show(self, statements: Sequence[str]) -> None:
         """Create views on the connections that are open and on those to come, in the place of the last ones."""
@@ -40,13 +39,26 @@ class ReadOnlyDuckDB(duckdb_engine.Dialect):  # type: ignore[misc]
         for statement in self._statements:
             connection.execute(statement)
 
-    def get_columns(self, connection: Any, table_name: str, schema: str | None = None, **options: Any) -> list[Any]:
-        """Return a table's columns, asked for once: they are the same at every date of a file that does not change."""
-        # Fifty milliseconds a table, for PostgreSQL's catalogue is asked, which DuckDB mimics.
-        key = (table_name, schema)
-        if key not in self._columns:
-            self._columns[key] = list(super().get_columns(connection, table_name, schema=schema, **options))
-        return [dict(column) for column in self._columns[key]]
+    # By inheritance PostgreSQL's catalogue is asked, which DuckDB mimics in fifty milliseconds a table.
+    def get_columns(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> list[Any]:
+        """Return a table's columns as DuckDB describes them."""
+        name = ".".join(self.identifier_preparer.quote_identifier(part) for part in (schema, table_name) if part)
+        return [
+            {
+                "name": column,
+                "type": self._reflect_type(
+                    data_type.lower(), {}, {}, type_description=f"column {column!r}", collation=None
+                ),
+                "nullable": True,
+                "default": None,
+                "comment": None,
+            }
+            for column, data_type, *_ in connection.exec_driver_sql(f"describe {name}")
+        ]
+
+    def get_pk_constraint(self, *_: Any, **__: Any) -> dict[str, Any]:
+        """Return that there is none: what is judged are views."""
+        return {"constrained_columns": [], "name": None}
 
     # Great Expectations fetches after its connection went back to the pool; the rollback of that return
     # would drop DuckDB's pending result.
