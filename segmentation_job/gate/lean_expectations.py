@@ -47,10 +47,10 @@ class ExpectColumnValuesToBeBetween(_WrittenOnce, core.ExpectColumnValuesToBeBet
     """As Great Expectations has it."""
 
 
-_Pair = core.ExpectColumnPairValuesAToBeGreaterThanB
-
-
-class ExpectColumnPairValuesAToBeGreaterThanB(_WrittenOnce, _Pair):  # type: ignore[misc]
+class ExpectColumnPairValuesAToBeGreaterThanB(
+    _WrittenOnce,
+    core.ExpectColumnPairValuesAToBeGreaterThanB,  # type: ignore[misc]
+):
     """As Great Expectations has it."""
 
 
