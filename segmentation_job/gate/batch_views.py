@@ -1,4 +1,4 @@
-"""The names that suites may use in SQL: views of one batch date, made on each connection.
+"""The names that suites may use in SQL: views of one batch date, made anew when a run turns to another date.
 
 | view | rows |
 |---|---|
@@ -84,13 +84,15 @@ from shares
 
 @dataclass(frozen=True)
 class BatchViews:
-    """What the views of one batch date rest on.
+    """The views of one batch date, and what they rest on.
 
-    `tables` are the candidate tables that exist; `previous_dates` gives per table the promoted date it is
-    compared with; `first_order_date` is the start of the order history, None where there is none.
+    `statements` create the views on a connection, in the place of those of another date; `tables` are the candidate
+    tables that exist; `previous_dates` gives per table the promoted date it is compared with; `first_order_date` is
+    the start of the order history, None where there is none.
     """
 
     batch_date: date
+    statements: tuple[str, ...]
     tables: frozenset[str]
     previous_dates: dict[str, date]
     first_order_date: date | None
@@ -102,10 +104,11 @@ class BatchViews:
         return max((self.previous_dates[table] - self.first_order_date) // timedelta(days=1), 0)
 
 
-def create_batch_views(connection: Any, batch_date: date) -> BatchViews:
-    """Create the temporary views of `batch_date` on a DuckDB connection, which may be read-only.
+def plan_batch_views(connection: Any, batch_date: date) -> BatchViews:
+    """Return the temporary views of `batch_date`, which a read-only connection may create as well.
 
-    A view whose source does not exist is left out: an expectation that needs it then ends as an error.
+    A view whose source does not exist is left out: an expectation that needs it then ends as an error. Which sources
+    exist is the same for every batch date of a file, so that no view of another date stays behind.
 
     Parameters: `connection`, a DuckDB connection; `batch_date`, the as-of date of the rows to judge.
     Raises: duckdb.Error where a source exists but lacks a column that a view needs.
@@ -113,53 +116,55 @@ def create_batch_views(connection: Any, batch_date: date) -> BatchViews:
     existing = {
         (schema, name)
         for schema, name in connection.execute(
-            "select table_schema, table_name from information_schema.tables where table_catalog = current_database()"
+            "select schema_name, table_name from duckdb_tables() where database_name = current_database()"
+            " union all"
+            " select schema_name, view_name from duckdb_views() where database_name = current_database()"
         ).fetchall()
     }
     day = f"date '{batch_date.isoformat()}'"
     tables = frozenset(table for table in SUITE_TABLES.values() if ("candidate", table) in existing)
     previous_dates: dict[str, date] = {}
+    statements = [_DISTRIBUTION_SHIFT]
     if ("candidate", "runs") in existing:
-        _create_view(connection, "lens_runs", f"candidate.runs where as_of_date = {day}")
+        statements.append(_view("lens_runs", f"candidate.runs where as_of_date = {day}"))
     for table in sorted(tables):
-        _create_view(connection, table, f"candidate.{table} where as_of_date = {day} or as_of_date is null")
+        statements.append(_view(table, f"candidate.{table} where as_of_date = {day} or as_of_date is null"))
         previous = _previous_date(connection, table, batch_date, existing)
-        if previous is not None and table == "labels":
+        if previous is not None:
             previous_dates[table] = previous
-            # A lens may have been off at a date that another was labelled at.
-            _create_view(
-                connection,
-                "previous_labels",
-                f"promoted.labels where (lens, as_of_date) in (select (lens, max(as_of_date)) from promoted.labels"
-                f" where as_of_date < {day} group by lens)",
-            )
-        elif previous is None:
-            _create_view(connection, f"previous_{table}", f"candidate.{table} where false")
-        else:
-            previous_dates[table] = previous
-            _create_view(connection, f"previous_{table}", f"promoted.{table} where as_of_date = date '{previous}'")
+        statements.append(_view(f"previous_{table}", _previous_rows(table, previous, day)))
     if ("intermediate", "int_customer_first_seen") in existing:
-        _create_view(
-            connection,
-            "customers_in_scope",
-            f"intermediate.int_customer_first_seen where first_seen_date < {day}",
+        statements.append(
+            _view("customers_in_scope", f"intermediate.int_customer_first_seen where first_seen_date < {day}")
         )
     if ("staging", "stg_payments") in existing:
-        _create_view(connection, "due_payments", f"staging.stg_payments where due_date < {day}")
+        statements.append(_view("due_payments", f"staging.stg_payments where due_date < {day}"))
     first_order_date = None
     if ("intermediate", "int_customer_days") in existing:
-        _create_view(connection, "customer_days", f"intermediate.int_customer_days where order_date < {day}")
-        connection.execute(
+        known_days = f"intermediate.int_customer_days where order_date < {day}"
+        statements.append(_view("customer_days", known_days))
+        statements.append(
             f"create or replace temp view gate_run as"
             f" select {day} as as_of_date, {day} - min(order_date) as history_days from customer_days"
         )
-        (first_order_date,) = connection.execute("select min(order_date) from customer_days").fetchone()
-    connection.execute(_DISTRIBUTION_SHIFT)
-    return BatchViews(batch_date, tables, previous_dates, first_order_date)
+        (first_order_date,) = connection.execute(f"select min(order_date) from {known_days}").fetchone()
+    return BatchViews(batch_date, tuple(statements), tables, previous_dates, first_order_date)
 
 
-def _create_view(connection: Any, name: str, source: str) -> None:
-    connection.execute(f"create or replace temp view {name} as select * from {source}")
+def _view(name: str, source: str) -> str:
+    return f"create or replace temp view {name} as select * from {source}"
+
+
+def _previous_rows(table: str, previous: date | None, day: str) -> str:
+    if previous is None:
+        return f"candidate.{table} where false"
+    if table == "labels":
+        # A lens may have been off at a date that another was labelled at.
+        return (
+            "promoted.labels where (lens, as_of_date) in (select (lens, max(as_of_date)) from promoted.labels"
+            f" where as_of_date < {day} group by lens)"
+        )
+    return f"promoted.{table} where as_of_date = date '{previous}'"
 
 
 def _previous_date(connection: Any, table: str, batch_date: date, existing: set[tuple[str, str]]) -> date | None:

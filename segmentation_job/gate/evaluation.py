@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segmentation_job.errors import WarehouseLockedError
-from segmentation_job.gate.batch_views import KEY_COLUMNS, BatchViews, create_batch_views
+from segmentation_job.gate.batch_views import KEY_COLUMNS, BatchViews, plan_batch_views
 from segmentation_job.gate.outcomes import ExpectationOutcome, OutcomeName, Subject
 from segmentation_job.gate.suites import Suite, SuiteExpectation, load_suites
 
@@ -38,50 +38,48 @@ def evaluate_gate(
     """
     if not batch_dates:
         raise ValueError("evaluate_gate needs at least one batch date: a gate over nothing proves nothing")
-    _quieten_great_expectations()
+    _prepare_great_expectations()
     suites = load_suites(expectations_dir, subject)
+    _require_readable(warehouse_path, threads, memory_limit)
     outcomes: list[ExpectationOutcome] = []
-    for batch_date in batch_dates:
-        views = _inspect(warehouse_path, batch_date, threads, memory_limit)
-        with _Session(warehouse_path, batch_date, threads, memory_limit) as session:
+    with _Session(warehouse_path, threads, memory_limit) as session:
+        for batch_date in batch_dates:
+            views = session.turn_to(batch_date)
             for suite in suites:
                 outcomes += _evaluate_suite(session, suite, views, subject, as_of)
     return outcomes
 
 
-def _quieten_great_expectations() -> None:
+def _prepare_great_expectations() -> None:
     os.environ["GX_ANALYTICS_ENABLED"] = "False"  # read when the library is imported
     # Failing queries are logged with their traceback; the outcomes carry the same in one line.
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
+    import segmentation_job.gate.lean_expectations  # noqa: F401 - registers them
 
 
 def _configuration(threads: int, memory_limit: str) -> dict[str, str | bool | int | float | list[str]]:
     return {"threads": str(threads), "memory_limit": memory_limit}
 
 
-def _inspect(warehouse_path: Path, batch_date: date, threads: int, memory_limit: str) -> BatchViews:
+def _require_readable(warehouse_path: Path, threads: int, memory_limit: str) -> None:
     # A plain connection first, so that a locked or missing file raises DuckDB's own error.
     import duckdb
 
     try:
-        connection = duckdb.connect(str(warehouse_path), read_only=True, config=_configuration(threads, memory_limit))
+        duckdb.connect(str(warehouse_path), read_only=True, config=_configuration(threads, memory_limit)).close()
     except duckdb.IOException as error:
         if "Could not set lock" in str(error):
             raise WarehouseLockedError(f"{warehouse_path} is open in another process: {error}") from error
         raise
-    try:
-        return create_batch_views(connection, batch_date)
-    finally:
-        connection.close()
 
 
 class _Session:
-    """A Great Expectations context on one batch date of the file, whose engines are disposed at exit."""
+    """A Great Expectations context on the file, for one batch date after another; its engines are disposed at exit."""
 
-    def __init__(self, warehouse_path: Path, batch_date: date, threads: int, memory_limit: str) -> None:
+    def __init__(self, warehouse_path: Path, threads: int, memory_limit: str) -> None:
         self._warehouse_path = warehouse_path
-        self._batch_date = batch_date
         self._options = _configuration(threads, memory_limit)
+        self._batches: dict[str, tuple[Any, Any]] = {}
 
     def __enter__(self) -> "_Session":
         import great_expectations
@@ -92,10 +90,7 @@ class _Session:
         url = sqlalchemy.URL.create(
             "duckdb+readonly",
             database=str(self._warehouse_path.resolve()),
-            query={
-                **{key: str(value) for key, value in self._options.items()},
-                "batch_date": self._batch_date.isoformat(),
-            },
+            query={key: str(value) for key, value in self._options.items()},
         ).render_as_string(hide_password=False)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -110,18 +105,26 @@ class _Session:
         self._source.get_engine().dispose()
         self._source.get_execution_engine().close()
 
-    def validate(self, suite: Suite) -> list[Any]:
-        from great_expectations.core.expectation_suite import ExpectationSuite
+    def turn_to(self, batch_date: date) -> BatchViews:
+        """Show the batch of a date, and of no other, under the names that suites use."""
+        engines = (self._source.get_engine(), self._source.get_execution_engine().engine)
+        connection = engines[0].raw_connection()
+        try:
+            views = plan_batch_views(connection.driver_connection, batch_date)
+        finally:
+            connection.close()
+        for engine in engines:
+            engine.dialect.show(views.statements)
+        return views
 
+    def validate(self, suite: Suite) -> list[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            asset = self._source.add_table_asset(name=suite.name, table_name=suite.table)
-            batch = asset.add_batch_definition_whole_table("all").get_batch()
-            results = batch.validate(
-                ExpectationSuite(
-                    name=suite.name,
-                    expectations=[expectation.configuration() for expectation in suite.expectations],
-                ),
+            if suite.name not in self._batches:
+                self._batches[suite.name] = self._define(suite)
+            definition, expectations = self._batches[suite.name]
+            results = definition.get_batch().validate(
+                expectations,
                 result_format={
                     "result_format": "BASIC",
                     "partial_unexpected_count": _SHOWN_KEYS,
@@ -130,6 +133,15 @@ class _Session:
                 },
             )
         return list(results.results)
+
+    def _define(self, suite: Suite) -> tuple[Any, Any]:
+        from great_expectations.core.expectation_suite import ExpectationSuite
+
+        asset = self._source.add_table_asset(name=suite.name, table_name=suite.table)
+        configurations = [expectation.configuration() for expectation in suite.expectations]
+        return asset.add_batch_definition_whole_table("all"), ExpectationSuite(
+            name=suite.name, expectations=configurations
+        )
 
     def rows(self, query: str) -> list[dict[str, Any]]:
         import sqlalchemy

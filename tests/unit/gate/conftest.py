@@ -11,7 +11,8 @@ Warehouse = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
-def _templates(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Return a function that gives a clean warehouse of so many customers; copy it before anything writes to it."""
     folder = tmp_path_factory.mktemp("gate")
     built: dict[int, Path] = {}
 
@@ -24,12 +25,12 @@ def _templates(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path
 
 
 @pytest.fixture
-def warehouse(_templates: Callable[[int], Path], tmp_path: Path) -> Warehouse:
+def warehouse(templates: Callable[[int], Path], tmp_path: Path) -> Warehouse:
     """Make a clean warehouse and run the given statements on it."""
 
     def make(*statements: str, customer_count: int = 60) -> Path:
         path = tmp_path / "warehouse.duckdb"
-        shutil.copy(_templates(customer_count), path)
+        shutil.copy(templates(customer_count), path)
         with duckdb.connect(str(path)) as connection:
             for statement in statements:
                 connection.execute(statement)

@@ -216,6 +216,20 @@ def test_outcomes_come_by_date_then_suite_and_carry_the_date_of_the_run(warehous
     assert {(o.as_of_date, o.subject) for o in outcomes} == {(AS_OF, "labels")}
 
 
+def test_dates_judged_together_get_the_outcomes_of_each_judged_alone(warehouse: Warehouse) -> None:
+    later = AS_OF + timedelta(days=30)
+    path = warehouse(
+        f"insert into candidate.labels select * replace (date '{later}' as as_of_date, 2 as confidence)"
+        f" from candidate.labels where customer_id <> '{SHOPPER}'",
+    )
+    alone = {day: evaluate(path, batch_date=day) for day in (AS_OF, later)}
+    assert loud(alone[AS_OF]) == []
+    assert len(loud(alone[later])) > 1
+    for dates in ([AS_OF, later], [later, AS_OF]):
+        together = evaluate_gate(path, EXPECTATIONS, "labels", AS_OF, dates, threads=2, memory_limit="1GB")
+        assert together == [outcome for day in dates for outcome in alone[day]]
+
+
 def test_a_gate_over_no_date_is_refused(warehouse: Warehouse) -> None:
     with pytest.raises(ValueError, match="at least one batch date"):
         evaluate_gate(warehouse(), EXPECTATIONS, "features", AS_OF, [], threads=1, memory_limit="1GB")

@@ -101,3 +101,12 @@ def test_a_gate_loads_the_suites_of_its_subject_only() -> None:
         "purchase_features",
         "engagement_features",
     }
+
+
+def test_an_expectation_is_written_anew_once_a_field_of_it_is_set() -> None:
+    from segmentation_job.gate.lean_expectations import ExpectColumnValuesToBeBetween
+
+    expectation = ExpectColumnValuesToBeBetween(column="distance", min_value=0)
+    assert expectation.configuration is expectation.configuration
+    expectation.min_value = 1
+    assert expectation.configuration.kwargs["min_value"] == 1
