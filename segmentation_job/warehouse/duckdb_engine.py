@@ -33,6 +33,7 @@ class DuckDBWarehouse:
                     "Wait for the run that holds it, or end that process; a dead process holds no lock."
                 ) from error
             raise
+        self._seen_tables: set[str] = set()
         self._connection.execute("set TimeZone = 'UTC'")
         self._put_tables_in_place()
 
@@ -99,20 +100,21 @@ class DuckDBWarehouse:
         self._connection.execute("commit")
 
     def has_table(self, table: str) -> bool:
+        # No table of a schema is ever dropped while it is open here, and asking the catalog costs milliseconds.
+        if table in self._seen_tables:
+            return True
         schema, name = table.split(".")
         found = self.rows(
             "select 1 from information_schema.tables where table_schema = ? and table_name = ?", (schema, name)
         )
+        if found:
+            self._seen_tables.add(table)
         return bool(found)
 
     def columns(self, table: str) -> dict[str, str]:
-        schema, name = table.split(".")
-        found = self.rows(
-            "select column_name, data_type from information_schema.columns"
-            " where table_schema = ? and table_name = ? order by ordinal_position",
-            (schema, name),
-        )
-        return {str(column): str(kind) for column, kind in found}
+        if not self.has_table(table):
+            return {}
+        return {column: kind for column, (kind, _) in self._column_definitions(table).items()}
 
     def append(self, table: str, rows: pa.Table) -> None:
         self._connection.register("rows_to_append", rows)
