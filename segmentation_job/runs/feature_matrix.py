@@ -1,7 +1,7 @@
 """Promoted and candidate features as the algorithms take them, and as a hash of their content."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
@@ -28,6 +28,7 @@ class DatedFeatures:
     computed: frozenset[date]
     batch_size: int
     arrivals: tuple[date, ...]
+    _hashes: dict[date, str] = field(default_factory=dict, compare=False, repr=False)
 
     def schema(self, day: date) -> str:
         """Where the features of a date lie."""
@@ -71,7 +72,10 @@ class DatedFeatures:
     def content(self, day: date) -> str:
         """Return the hash of a date's features; empty where there are none."""
         if day in self.computed:
-            return features_hash(self.warehouse, "candidate", day)
+            # The candidate of a date stays what it is while a step reads it.
+            if day not in self._hashes:
+                self._hashes[day] = features_hash(self.warehouse, "candidate", day)
+            return self._hashes[day]
         found = self.warehouse.rows("select content_hash from promoted.dates where as_of_date = ?", (day,))
         return str(found[0][0]) if found else ""
 

@@ -1,0 +1,204 @@
+"""Many dates over three refits, in any order; what people decide about segments and models; on real promotion.
+
+The features are those of a small simulated shop, built once by dbt for every day of a summer.
+"""
+
+import itertools
+import random
+from collections import Counter
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from segmentation_job.landing.simulated_shop.options import ShopOptions
+from segmentation_job.runs.calendar import LOOKBACK_DAYS
+from segmentation_job.runs.decisions import Decision, DecisionKind
+from segmentation_job.runs.versions import read_logic_versions
+from segmentation_job.segments.lenses import Lens
+from tests.measurements.shops import BuiltFeatures, shipped_lens, shop_features
+from tests.support.prebuilt import PrebuiltNights, prebuilt_nights
+from tests.support.shared_builds import built_once
+
+FIRST_REFIT, SECOND_REFIT, THIRD_REFIT = date(2025, 6, 1), date(2025, 7, 1), date(2025, 8, 1)
+LAST_DAY = date(2025, 8, 12)
+DATES = (date(2025, 6, 4), date(2025, 6, 20), SECOND_REFIT, date(2025, 7, 2), date(2025, 7, 17), date(2025, 8, 6))
+CUSTOMERS = 400
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> BuiltFeatures:
+    days = [FIRST_REFIT + timedelta(days=night) for night in range((LAST_DAY - FIRST_REFIT).days + 1)]
+    lookbacks = [refit - timedelta(days=LOOKBACK_DAYS) for refit in (FIRST_REFIT, SECOND_REFIT, THIRD_REFIT)]
+    options = ShopOptions(customers=CUSTOMERS, seed=41, drift=0.3)
+    folder = built_once(
+        tmp_path_factory, "summer", lambda place: (shop_features(place, options, [*days, *lookbacks]), None)[1]
+    )
+    return shop_features(folder, options, [*days, *lookbacks])
+
+
+@pytest.fixture(scope="module")
+def lens() -> Lens:
+    return replace(shipped_lens("overall"), k_min=4, k_max=5, smallest_share=0.01)
+
+
+@pytest.fixture(scope="module")
+def fresh(built: BuiltFeatures, lens: Lens, tmp_path_factory: pytest.TempPathFactory) -> PrebuiltNights:
+    path = tmp_path_factory.mktemp("fresh") / "warehouse.duckdb"
+    return prebuilt_nights(built.settings.warehouse_path, path, [lens], read_logic_versions(built.settings))
+
+
+@pytest.fixture(scope="module")
+def in_order(fresh: PrebuiltNights, tmp_path_factory: pytest.TempPathFactory) -> PrebuiltNights:
+    nights = fresh.copy(tmp_path_factory.mktemp("in_order") / "warehouse.duckdb")
+    nights.run_all(DATES)
+    return nights
+
+
+def test_nothing_is_stale_after_dates_in_their_order(in_order: PrebuiltNights) -> None:
+    assert in_order.stale() == []
+    assert len(in_order.rows("select * from promoted.lineage where model_version is not null")) == 3
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_dates_in_another_order_converge_to_the_same_rows_once_repaired(
+    in_order: PrebuiltNights, fresh: PrebuiltNights, tmp_path: Path, threads: int
+) -> None:
+    nights = fresh.copy(tmp_path / "warehouse.duckdb", threads=threads, batch_size=77)
+    order = list(reversed(DATES)) if threads == 1 else random.Random(7).sample(DATES, len(DATES))
+    assert tuple(order) != DATES
+    nights.run_all(order)
+    assert nights.repair()
+    straight, other = in_order.converging_rows(), nights.converging_rows()
+    assert {table: rows for table, rows in straight.items() if rows != other[table]} == {}
+
+
+def test_within_one_model_a_date_alone_equals_the_same_date_in_order(
+    in_order: PrebuiltNights, fresh: PrebuiltNights, tmp_path: Path
+) -> None:
+    alone = fresh.copy(tmp_path / "warehouse.duckdb")
+    alone.run(DATES[1])
+    labels = "select * from promoted.labels where as_of_date = ? order by all"
+    assert alone.rows(labels, [DATES[1]]) == in_order.rows(labels, [DATES[1]])
+    assert alone.stale() == []
+
+
+def test_surviving_segments_keep_key_id_and_name_over_the_refits(in_order: PrebuiltNights) -> None:
+    by_refit = {
+        refit: dict(
+            in_order.rows(
+                "select segments.segment_key, segments.segment_id || ' ' || segments.name"
+                " from promoted.lineage as lineage"
+                " inner join promoted.model_segments as own on lineage.model_version = own.model_version"
+                " inner join promoted.segments as segments on own.segment_key = segments.segment_key"
+                " where lineage.refit_date = ?",
+                [refit],
+            )
+        )
+        for refit in (FIRST_REFIT, SECOND_REFIT, THIRD_REFIT)
+    }
+    for earlier, later in itertools.pairwise(by_refit.values()):
+        survivors = earlier.keys() & later.keys()
+        assert survivors
+        assert {earlier[key] for key in survivors} == {later[key] for key in survivors}
+    ids = in_order.rows("select segment_id, count(distinct segment_key) from promoted.segments group by segment_id")
+    assert {count for _, count in ids} == {1}
+
+
+def test_the_causes_of_a_change_add_up_and_only_a_refit_makes_the_model_a_cause(in_order: PrebuiltNights) -> None:
+    causes = in_order.rows("select valid_from, change_cause, count(*) from promoted.label_history group by all")
+    by_model = {day for day, cause, _ in causes if cause in ("model_changed", "both")}
+    # July's model is met first on its refit date, August's on the first date run after it.
+    assert by_model <= {SECOND_REFIT, date(2025, 8, 6)}
+    labels = in_order.rows("select as_of_date, customer_id, segment_key from promoted.labels")
+    by_date: dict[date, dict[str, str]] = {day: {} for day in DATES}
+    for day, customer, key in labels:
+        by_date[day][customer] = key
+    counted = Counter({day: count for day, cause, count in causes for _ in [0] if cause not in ("new", "left")})
+    moved = Counter()
+    for day, cause, count in causes:
+        if cause in ("customer_moved", "model_changed", "both"):
+            moved[day] += count
+    for before, after in itertools.pairwise(DATES):
+        changed = sum(by_date[after][who] != key for who, key in by_date[before].items() if who in by_date[after])
+        assert moved[after] == changed
+    assert counted
+
+
+def decided(kind: DecisionKind, refit_date: date, effective_from: date, minute: int = 0) -> Decision:
+    return Decision(
+        decided_at=datetime(2025, 6, 25, 9, minute),
+        kind=kind,
+        lens="overall",
+        refit_date=refit_date,
+        effective_from=effective_from,
+    )
+
+
+def model_of(nights: PrebuiltNights, as_of: date) -> date:
+    ((fitted,),) = nights.rows(
+        "select models.fitted_as_of from promoted.runs as runs inner join promoted.models as models"
+        " on runs.model_version = models.model_version where runs.as_of_date = ?",
+        [as_of],
+    )
+    fitted_as_of: date = fitted
+    return fitted_as_of
+
+
+def test_a_held_model_changes_nothing_and_an_approved_one_counts_from_the_next_date(
+    fresh: PrebuiltNights, tmp_path: Path
+) -> None:
+    nights = fresh.copy(tmp_path / "warehouse.duckdb")
+    nights.run(date(2025, 6, 20))
+    nights.decisions.append(decided(DecisionKind.HOLD, SECOND_REFIT, date(2025, 6, 21)))
+    nights.run(SECOND_REFIT)
+    nights.run(date(2025, 7, 10))
+    assert {model_of(nights, day) for day in (SECOND_REFIT, date(2025, 7, 10))} == {FIRST_REFIT}
+    causes = nights.rows("select distinct change_cause from promoted.label_history where valid_from >= '2025-07-01'")
+    assert {cause for (cause,) in causes} <= {"new", "customer_moved", "left"}
+
+    before = nights.rows("select * from promoted.labels where as_of_date <= '2025-07-10' order by all")
+    nights.decisions.append(decided(DecisionKind.APPROVE, SECOND_REFIT, date(2025, 7, 11), 1))
+    assert nights.stale() == []
+    nights.run(date(2025, 7, 17))
+    assert model_of(nights, date(2025, 7, 17)) == SECOND_REFIT
+    assert nights.rows("select * from promoted.labels where as_of_date <= '2025-07-10' order by all") == before
+    assert nights.stale() == []
+    kinds = nights.rows("select event from promoted.registry_events where subject = 'model' order by event_number")
+    assert [event for (event,) in kinds] == ["fitted", "fitted", "hold", "approve"]
+
+
+def test_after_a_held_refit_the_labels_stand_on_the_first_of_the_month(fresh: PrebuiltNights, tmp_path: Path) -> None:
+    nights = fresh.copy(tmp_path / "warehouse.duckdb")
+    nights.decisions.append(decided(DecisionKind.HOLD, SECOND_REFIT, date(2025, 6, 21)))
+    nights.run(date(2025, 7, 17))
+    leant_on = {day for (day,) in nights.rows("select leans_on_date from promoted.run_dates")}
+    assert {SECOND_REFIT - timedelta(days=2), SECOND_REFIT - timedelta(days=1), SECOND_REFIT} <= leant_on
+
+
+def test_a_renamed_segment_keeps_its_name_over_two_refits(fresh: PrebuiltNights, tmp_path: Path) -> None:
+    nights = fresh.copy(tmp_path / "warehouse.duckdb")
+    nights.run(date(2025, 6, 20))
+    ((key, segment_id),) = nights.rows(
+        "select segment_key, segment_id from promoted.segments order by segment_id limit 1"
+    )
+    nights.decisions.append(
+        Decision(datetime(2025, 6, 25, 9), DecisionKind.RENAME, "overall", None, None, key, segment_id, "The regulars")
+    )
+    nights.run_all([date(2025, 7, 2), date(2025, 8, 6)])
+    named = nights.rows("select name from promoted.decisions where kind = 'rename' and segment_key = ?", [key])
+    assert named == [("The regulars",)]
+    # No segment born later takes the name.
+    assert nights.rows("select 1 from promoted.segments where name = 'The regulars'") == []
+
+
+def test_a_lens_that_cannot_be_fitted_is_left_out_and_says_why(
+    fresh: PrebuiltNights, lens: Lens, tmp_path: Path
+) -> None:
+    hopeless = replace(lens, name="hopeless", features=lens.features[:1])
+    nights = fresh.copy(tmp_path / "warehouse.duckdb", lenses=(lens, hopeless))
+    outcomes = {outcome.lens: outcome for outcome in nights.run(date(2025, 6, 4))}
+    assert "2 are needed" in outcomes["hopeless"].reason
+    assert nights.rows("select distinct lens from promoted.labels") == [("overall",)]
+    assert nights.stale() == []
