@@ -25,6 +25,7 @@ FIRST_REFIT, SECOND_REFIT, THIRD_REFIT = date(2025, 6, 1), date(2025, 7, 1), dat
 LAST_DAY = date(2025, 8, 12)
 DATES = (date(2025, 6, 4), date(2025, 6, 20), SECOND_REFIT, date(2025, 7, 2), date(2025, 7, 17), date(2025, 8, 6))
 CUSTOMERS = 400
+DECIDED_AT = datetime.fromisoformat("2025-06-25 09:00")
 
 
 @pytest.fixture(scope="module")
@@ -115,20 +116,19 @@ def test_the_causes_of_a_change_add_up_and_only_a_refit_makes_the_model_a_cause(
     by_date: dict[date, dict[str, str]] = {day: {} for day in DATES}
     for day, customer, key in labels:
         by_date[day][customer] = key
-    counted = Counter({day: count for day, cause, count in causes for _ in [0] if cause not in ("new", "left")})
-    moved = Counter()
+    moved: Counter[date] = Counter()
     for day, cause, count in causes:
         if cause in ("customer_moved", "model_changed", "both"):
             moved[day] += count
+    assert moved
     for before, after in itertools.pairwise(DATES):
         changed = sum(by_date[after][who] != key for who, key in by_date[before].items() if who in by_date[after])
         assert moved[after] == changed
-    assert counted
 
 
 def decided(kind: DecisionKind, refit_date: date, effective_from: date, minute: int = 0) -> Decision:
     return Decision(
-        decided_at=datetime(2025, 6, 25, 9, minute),
+        decided_at=DECIDED_AT + timedelta(minutes=minute),
         kind=kind,
         lens="overall",
         refit_date=refit_date,
@@ -171,9 +171,14 @@ def test_a_held_model_changes_nothing_and_an_approved_one_counts_from_the_next_d
 
 def test_after_a_held_refit_the_labels_stand_on_the_first_of_the_month(fresh: PrebuiltNights, tmp_path: Path) -> None:
     nights = fresh.copy(tmp_path / "warehouse.duckdb")
+    nights.run(date(2025, 6, 20))
     nights.decisions.append(decided(DecisionKind.HOLD, SECOND_REFIT, date(2025, 6, 21)))
     nights.run(date(2025, 7, 17))
-    leant_on = {day for (day,) in nights.rows("select leans_on_date from promoted.run_dates")}
+    assert model_of(nights, date(2025, 7, 17)) == FIRST_REFIT
+    leant_on = {
+        day
+        for (day,) in nights.rows("select leans_on_date from promoted.run_dates where as_of_date = date '2025-07-17'")
+    }
     assert {SECOND_REFIT - timedelta(days=2), SECOND_REFIT - timedelta(days=1), SECOND_REFIT} <= leant_on
 
 
@@ -184,7 +189,7 @@ def test_a_renamed_segment_keeps_its_name_over_two_refits(fresh: PrebuiltNights,
         "select segment_key, segment_id from promoted.segments order by segment_id limit 1"
     )
     nights.decisions.append(
-        Decision(datetime(2025, 6, 25, 9), DecisionKind.RENAME, "overall", None, None, key, segment_id, "The regulars")
+        Decision(DECIDED_AT, DecisionKind.RENAME, "overall", None, None, key, segment_id, "The regulars")
     )
     nights.run_all([date(2025, 7, 2), date(2025, 8, 6)])
     named = nights.rows("select name from promoted.decisions where kind = 'rename' and segment_key = ?", [key])
