@@ -429,6 +429,19 @@ def summary() -> None:
 
 
 @app.command()
+def explain(customer_id: Annotated[str, typer.Argument(help="The customer's id.", show_default=False)]) -> None:
+    """Say why a customer is in their segments, how surely, and what would move them."""
+    from rich.console import Console
+
+    from segmentation_job.customer_explanation import explain_customer, print_explanation
+    from segmentation_job.runs.versions import read_lens_files
+
+    settings = _settings()
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    print_explanation(explain_customer(settings.serving_link, customer_id, read_lens_files(settings)), console)
+
+
+@app.command()
 def evaluate(
     as_of: Annotated[
         date | None,

@@ -33,7 +33,7 @@ def read_batches(
     batch_size: customers at a time.
     """
     for batch in _batches(warehouse, schema, as_of, columns, text_columns, batch_size):
-        yield batch.column(0), _values(pa.Table.from_batches([batch]), columns, text_columns)
+        yield batch.column(0), values_of(pa.Table.from_batches([batch]), columns, text_columns)
 
 
 def read_values(
@@ -55,7 +55,7 @@ def read_values(
             np.empty((0, len(columns))), {index: () for index, name in enumerate(columns) if name in text_columns}
         )
     table = pa.Table.from_batches(parts)
-    return table.column(0).to_pylist(), _values(table, columns, text_columns)
+    return table.column(0).to_pylist(), values_of(table, columns, text_columns)
 
 
 def has_columns(warehouse: Warehouse, schema: str, columns: Sequence[str]) -> bool:
@@ -79,8 +79,8 @@ def _batches(
     return warehouse.batches(warehouse.feature_sql(schema, by_table, text_columns), (as_of,), batch_size)
 
 
-def _values(table: pa.Table, columns: Sequence[str], text_columns: Collection[str]) -> FeatureValues:
-    """The columns side by side in the given order; the query groups them by table."""
+def values_of(table: pa.Table, columns: Sequence[str], text_columns: Collection[str]) -> FeatureValues:
+    """The columns of a table side by side, in the given order (n, d), NaN where null; texts as such."""
     numbers = np.empty((table.num_rows, len(columns)), dtype=np.float64)
     texts: dict[int, tuple[str, ...]] = {}
     for index, name in enumerate(columns):

@@ -132,7 +132,7 @@ def read_lens_files(settings: Settings) -> list[Lens]:
 def read_feature_contract(features_dir: Path) -> dict[str, dict[str, str]]:
     """Return the data type of every feature, as dbt writes it, by column and feature table."""
     tables: dict[str, dict[str, str]] = {}
-    for path in sorted(features_dir.glob("*.yml")):
+    for path in sorted(features_dir.glob("*__models.yml")):
         for model in (yaml.safe_load(path.read_text()) or {}).get("models", []):
             if model["name"] in FEATURE_TABLES:
                 tables[model["name"]] = {

@@ -323,9 +323,12 @@ def _phrase(trait: Trait, lens: Lens, values: FeatureValues, members: NDArray[np
     article, more, less = _COMPARATIVES[feature.unit]
     far = "far " if abs(trait.difference) >= FAR_DIFFERENCE else ""
     if feature.encoding == "one_hot" or trait.direction == "missing":
-        has_it = np.isnan(values.numbers[:, index])
+        known = ordinal_places(values, index, feature.order) if feature.order else values.numbers[:, index]
+        has_it = np.isnan(known)
         what = f"with no known {feature.label}"
-        if trait.direction != "missing":
+        if _is_lack(trait, lens):
+            what = f"of {feature.missing_noun or f'{feature.missing} {lens.noun}'}"
+        elif trait.direction != "missing":
             has_it = is_category(values, index, trait.category)
             what = f"with {feature.label} {trait.category}"
         theirs, everyone = (figure_text(float(chosen.mean()), "share") for chosen in (has_it[members], has_it))
@@ -438,7 +441,7 @@ def _said(condition: _Condition) -> str:
     return f"{feature.label} {'>' if condition.above else '≤'} {figure_text(condition.threshold, feature.unit)}"
 
 
-_FIGURE = re.compile(r"-?\d+(\.\d+)?")
+_FIGURE = re.compile(r"(-?\d+(?:\.\d+)?)(?:%| days?)?")
 
 
 def rule_holds(text: str, values: RawValues, lens: Lens) -> NDArray[np.bool_] | None:
@@ -483,7 +486,7 @@ def _read_conditions(text: str, lens: Lens) -> list[tuple[int, str, str]] | None
 def _is_figure(text: str, feature: LensFeature) -> bool:
     if feature.order:
         return text in feature.order
-    return feature.encoding == "one_hot" or _FIGURE.match(text) is not None
+    return feature.encoding == "one_hot" or _FIGURE.fullmatch(text) is not None
 
 
 def _condition_holds(
@@ -496,9 +499,9 @@ def _condition_holds(
     if feature.order:
         column, threshold = ordinal_places(values, index, feature.order), float(feature.order.index(figure))
     else:
-        found = _FIGURE.match(figure)
+        found = _FIGURE.fullmatch(figure)
         assert found is not None, "the text was read before"
-        threshold = float(found[0]) / (100 if feature.unit == "share" else 1)
+        threshold = float(found[1]) / (100 if feature.unit == "share" else 1)
     met: NDArray[np.bool_] = column > threshold if comparison == ">" else column <= threshold
     return met
 

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePath
@@ -294,6 +295,8 @@ class _Reader:
     def lens(self, content: object) -> Lens:
         given = self.mapping(content, "the file", _LENS_KEYS, optional=_OPTIONAL_LENS_KEYS)
         name = self.text(given["name"], "name")
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            self.fail("name", f"{name!r} cannot be part of a column's name", "use lower-case letters, digits and _")
         stem = PurePath(self.origin).stem
         if name != stem:
             self.fail("name", f"is {name!r} but the file is {stem!r}", f"rename the file to {name}.yaml")
@@ -376,8 +379,11 @@ class _Reader:
                 self.fail(key, f"{weight!r} is not a number", "write 1 for the usual weight, 2 for twice as much")
             if weight < 0:
                 self.fail(key, f"{weight:g} is below zero", "write 0 to leave the family out, or a number above it")
-        if all(value.get(family, 1) == 0 for family in families):
+        counted = [feature for feature in features if value.get(feature.family, 1) != 0]
+        if not counted:
             self.fail("weights", "are zero for every family, so nothing would count", "give one of them a weight")
+        if len(counted) == 1 and len(features) > 1:
+            self.fail("weights", f"leave {counted[0].name} alone to count: a ranking", "give another family a weight")
         return tuple(sorted((family, float(weight)) for family, weight in value.items() if weight != 1))
 
     def table_and_column(self, value: object, key: str) -> tuple[str, str]:

@@ -6,8 +6,14 @@ from datetime import date
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pytest
 
+from segmentation_job.customer_explanation import explain_customer
+from segmentation_job.runs.feature_matrix import values_of
+from segmentation_job.runs.versions import read_lens_files
+from segmentation_job.segments.explanation import rule_holds
+from segmentation_job.settings import Settings
 from tests.support.nights import PROJECT_DIR, Nights
 from tests.support.published import PROMISED_COLUMNS, columns_of
 from tests.support.shared_builds import built_once
@@ -112,3 +118,53 @@ def test_the_table_of_questions_names_every_topic_of_the_mission() -> None:
         "industry", "technolog", "demand", "competitor", "future",
     )  # fmt: skip
     assert [topic for topic in topics if topic not in asked] == []
+
+
+def test_the_published_rules_find_exactly_as_many_of_everyone_as_they_say(shop: Nights) -> None:
+    lenses = {lens.name: lens for lens in read_lens_files(Settings.from_environment({}))}
+    checked = 0
+    with duckdb.connect(str(shop.serving_link), read_only=True) as published:
+        for lens in (lenses[name] for name in sorted(SHIPPED_LENSES)):
+            names, texts = [feature.name for feature in lens.features], lens.text_columns()
+            columns = ", ".join(
+                f'cast("{name.partition(".")[2]}" as {"varchar" if name in texts else "double"}) as "{name}"'
+                for name in names
+            )
+            rows = published.sql(f"select {lens.name}_segment_id as id, {columns} from customer_360").to_arrow_table()
+            values, ids = values_of(rows, names, texts), np.array(rows.column("id").to_pylist())
+            for segment_id, rule, precision, recall in published.execute(
+                "select segment_id, rule, rule_precision, rule_recall from segments where lens = ?", [lens.name]
+            ).fetchall():
+                met, members = rule_holds(rule, values, lens), ids == segment_id
+                assert met is not None, rule
+                assert (met & members).sum() / met.sum() == pytest.approx(precision, abs=1e-6)
+                assert (met & members).sum() / members.sum() == pytest.approx(recall, abs=1e-6)
+                checked += 1
+    assert checked >= 15
+
+
+def test_a_customer_of_every_segment_is_explained_by_what_the_segment_stands_out_by(shop: Nights) -> None:
+    lenses = read_lens_files(Settings.from_environment({}))
+    with duckdb.connect(str(shop.serving_link), read_only=True) as published:
+        surest = published.execute(
+            "select max_by(customer_id, confidence) from customer_segments where lens = 'overall' group by segment_id"
+        ).fetchall()
+    assert len(surest) > 3
+    for (customer,) in surest:
+        found = explain_customer(shop.serving_link, customer, lenses)
+        assert {lens.lens for lens in found.lenses} == SHIPPED_LENSES
+        for lens in found.lenses:
+            assert lens.reasons or lens.next_segment is None
+            assert lens.next_segment is None or lens.next_segment.segment_id != lens.segment_id
+            assert lens.meets_rule is not None
+        assert found.lenses[0].reasons[0].segment != f"typically {found.lenses[0].reasons[0].everyone}"
+
+
+def test_who_never_bought_is_named_by_that(shop: Nights) -> None:
+    with duckdb.connect(str(shop.serving_link), read_only=True) as published:
+        names = published.execute(
+            "select overall_segment_name, count(*), count(*) filter (where order_count = 0)"
+            " from customer_360 group by overall_segment_name"
+        ).fetchall()
+    mostly_without = [name for name, customers, without in names if without >= 0.8 * customers]
+    assert mostly_without == ["Not-yet-buying visitors"]
