@@ -8,12 +8,15 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score
 
 from segmentation_job.customer_explanation import explain_customer
 from segmentation_job.runs.feature_matrix import values_of
 from segmentation_job.runs.versions import read_lens_files
 from segmentation_job.segments.explanation import rule_holds
 from segmentation_job.settings import Settings
+from tests.measurements.recovery import TRUE_NUMBER, lens_clusters, standard_clusters
+from tests.measurements.shops import BuiltFeatures, shipped_lens, source_settings
 from tests.support.nights import PROJECT_DIR, Nights
 from tests.support.published import PROMISED_COLUMNS, columns_of
 from tests.support.shared_builds import built_once
@@ -63,6 +66,18 @@ def test_every_shipped_lens_labels_every_customer(shop: Nights) -> None:
         customers = published.execute("select count(*) from customer_360").fetchall()[0][0]
     assert labelled == dict.fromkeys(SHIPPED_LENSES, customers)
     assert customers > 700
+
+
+def test_the_overall_lens_finds_the_latent_segments_better_than_standardised_k_means(shop: Nights) -> None:
+    # One shop says little; `make recovery` asks twenty.
+    features = BuiltFeatures(source_settings(SOURCE, shop.data_dir), schema="promoted")
+    lens = shipped_lens("overall")
+    customers, values = features.lens_values(lens, AS_OF)
+    truth = features.true_segments(customers)
+    found = adjusted_rand_score(truth, lens_clusters(values, lens, "kmeans", TRUE_NUMBER))
+    standard = adjusted_rand_score(truth, standard_clusters(values, TRUE_NUMBER, lens.seed))
+    assert found > standard + 0.03
+    assert found > 0.25
 
 
 def test_what_is_set_aside_is_what_was_planted_with_its_reason(shop: Nights) -> None:
