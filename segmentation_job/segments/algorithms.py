@@ -196,9 +196,16 @@ class KMeansAlgorithm(_GeometricAlgorithm):
 
 
 class BisectingKMeansAlgorithm(_GeometricAlgorithm):
-    """Bisecting k-means: the cluster of most inertia is divided in two, again and again (Steinbach et al. 2000)."""
+    """Bisecting k-means: the cluster of most inertia is divided in two, again and again (Steinbach et al. 2000).
 
-    def _learn(self, X: FloatArray, k: int, seed: int, _means: FloatArray | None) -> Geometry:
+    Given clusters are kept as they are, with their means as centroids: no division could be started from them.
+    """
+
+    can_start: ClassVar[bool] = True
+
+    def _learn(self, X: FloatArray, k: int, seed: int, means: FloatArray | None) -> Geometry:
+        if means is not None:
+            return Geometry(means)
         fitted = BisectingKMeans(n_clusters=k, n_init=self.restarts, random_state=seed).fit(X)
         return Geometry(fitted.cluster_centers_)
 

@@ -49,6 +49,7 @@ order by as_of_date
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE)
+    parser.add_argument("--lenses", default=",".join(LENSES))
     options = parser.parse_args()
     refits = refit_dates_between(FIRST, LAST)
     arrivals = [date.fromordinal(day) for day in range(FIRST_CUSTOMER.toordinal(), LAST.toordinal())]
@@ -59,7 +60,8 @@ def main() -> None:
     folder = options.cache / "year-of-refits"
     shutil.rmtree(folder, ignore_errors=True)
     (folder / DEFAULT_SOURCE).mkdir(parents=True)
-    lenses = [shipped_lens(name) for name in LENSES]
+    names = str(options.lenses).split(",")
+    lenses = [shipped_lens(name) for name in names]
     nights = prebuilt_nights(
         built.settings.warehouse_path,
         folder / DEFAULT_SOURCE / "warehouse.duckdb",
@@ -67,13 +69,13 @@ def main() -> None:
         read_logic_versions(built.settings),
     )
     nights.run_all(refits)
-    by_hand = Nights(folder, {"SEGMENTATION_LENSES": ",".join(LENSES)})
+    by_hand = Nights(folder, {"SEGMENTATION_LENSES": str(options.lenses)})
     finished = by_hand.step("build_marts", LAST)
     if finished.exit_code != 0:
         raise subprocess.CalledProcessError(finished.exit_code, "build marts", finished.output)
     console = Console(width=130)
     with duckdb.connect(str(nights.path), read_only=True) as connection:
-        for lens in LENSES:
+        for lens in names:
             _print_months(connection, lens, console)
             _print_segments(connection, lens, console)
     shutil.rmtree(folder)
@@ -113,12 +115,12 @@ def _print_segments(connection: duckdb.DuckDBPyConnection, lens: str, console: C
         " order by segment_id",
         [lens],
     ).fetchall()
-    segments = dict(
-        (segment_id, (relation, parents, retired))
+    segments = {
+        segment_id: (relation, parents, retired)
         for segment_id, relation, parents, retired in connection.execute(
             "select segment_id, relation, parent_segment_ids, retired_as_of from marts.segments where lens = ?", [lens]
         ).fetchall()
-    )
+    }
     table = Table(title=f"Segments of lens {lens}", title_justify="left")
     for column in ("id", "name", "names it had", "came about", "from", "first customer", "retired"):
         table.add_column(column)
