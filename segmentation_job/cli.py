@@ -71,6 +71,12 @@ def _segment_date(text: str | None) -> tuple[str, date] | None:
 AsOf = Annotated[
     date, typer.Option("--as-of", parser=_as_of, metavar="DATE", help="As-of date: all that happened before it counts.")
 ]
+LensName = Annotated[str, typer.Argument(help="The lens.")]
+RefitDate = Annotated[
+    date | None,
+    typer.Argument(parser=_as_of, metavar="[DATE]", help="The refit, as its date; by default the one that waits."),
+]
+Why = Annotated[str, typer.Option("--why", help="Kept beside the decision.")]
 Force = Annotated[bool, typer.Option("--force", help="Compute the date even where nothing has changed.")]
 
 
@@ -141,6 +147,7 @@ def check(as_of: AsOf, force: Force = False) -> None:
         require_day_over,
     )
     from segmentation_job.publishing import point_link
+    from segmentation_job.runs.decisions import read_decisions
     from segmentation_job.runs.state import is_current
     from segmentation_job.runs.versions import choose_lenses, read_logic_versions
     from segmentation_job.warehouse import open_warehouse
@@ -170,12 +177,22 @@ def check(as_of: AsOf, force: Force = False) -> None:
             "skipped_lenses": {lens.name: lens.reason for lens in lenses.skipped},
         }
         fingerprint = landing_fingerprint(declaration)
+        decisions = read_decisions(settings.decisions_path)
         with open_warehouse(settings) as warehouse:
             versions = read_logic_versions(settings)
             if (
                 not force
                 and settings.current_link.exists()
-                and is_current(warehouse, as_of, list(lenses.running), versions, fingerprint, settings.sample_size)
+                and is_current(
+                    warehouse,
+                    as_of,
+                    list(lenses.running),
+                    versions,
+                    decisions,
+                    fingerprint,
+                    sample_size=settings.sample_size,
+                    refit_months=settings.refit_months,
+                )
             ):
                 progress.outcome = "skipped"
                 # Another source may have run last: this run is the last one now.
@@ -225,13 +242,23 @@ def _build_facts(settings: Settings, progress: StepInProgress) -> None:
 def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -> None:
     from segmentation_job.runs.accounts import account_rows, describe_accounts
     from segmentation_job.runs.dbt import dbt_command, dbt_environment, run_dbt
+    from segmentation_job.runs.decisions import read_decisions
     from segmentation_job.runs.state import make_plan
-    from segmentation_job.runs.versions import read_logic_versions
+    from segmentation_job.runs.versions import read_lenses, read_logic_versions
     from segmentation_job.warehouse import open_warehouse
 
     versions = read_logic_versions(settings)
     with open_warehouse(settings) as warehouse:
-        plan = make_plan(warehouse, as_of, versions)
+        plan = make_plan(
+            warehouse,
+            as_of,
+            versions,
+            read_lenses(settings),
+            read_decisions(settings.decisions_path),
+            sample_size=settings.sample_size,
+            batch_size=settings.batch_size,
+            refit_months=settings.refit_months,
+        )
         accounts = account_rows(warehouse, as_of)
     print(describe_accounts(accounts, as_of))
     print(f"Features are computed for {', '.join(str(day) for day in plan.dates_to_compute)}.", flush=True)
@@ -252,14 +279,19 @@ def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -
 
 def _build_marts(settings: Settings) -> None:
     from segmentation_job.runs.dbt import dbt_command, dbt_environment, run_dbt
-    from segmentation_job.runs.state import record_marts_begun, record_marts_ready, record_versions
+    from segmentation_job.runs.state import (
+        promoted_decisions,
+        record_marts_begun,
+        record_marts_ready,
+        record_versions,
+    )
     from segmentation_job.runs.versions import read_lenses, read_logic_versions
     from segmentation_job.warehouse import open_warehouse
 
     versions = read_logic_versions(settings)
     lenses = read_lenses(settings)
     with open_warehouse(settings) as warehouse:
-        record_versions(warehouse, lenses, versions)
+        record_versions(warehouse, lenses, versions, promoted_decisions(warehouse))
         record_marts_begun(warehouse, versions.marts)
     lens_names = [lens.name for lens in lenses]
     run_dbt(dbt_command("marts", settings), dbt_environment(settings, versions, lens_names=lens_names))
@@ -331,22 +363,32 @@ def forecast(as_of: AsOf) -> None:
 @app.command()
 def segment(as_of: AsOf) -> None:
     """Fit or reuse the models, score every customer, write the candidate labels."""
-    from segmentation_job.runs.segmentation import segment_date
-    from segmentation_job.runs.state import require_plan
+    from segmentation_job.runs.segmentation import LensWithoutModel, segment_date
+    from segmentation_job.runs.state import planned_decisions, refit_context, require_plan
     from segmentation_job.runs.versions import choose_lenses, read_logic_versions
     from segmentation_job.warehouse import open_warehouse
 
     settings = _settings()
     with _step(settings, as_of, "segment") as progress, open_warehouse(settings) as warehouse:
         lenses = choose_lenses(settings)
-        outcomes = segment_date(
+        plan = require_plan(warehouse, as_of)
+        found = segment_date(
             warehouse,
-            require_plan(warehouse, as_of),
+            plan,
             list(lenses.running),
             read_logic_versions(settings),
-            sample_size=settings.sample_size,
-            batch_size=settings.batch_size,
+            refit_context(
+                warehouse,
+                plan.dates_to_compute,
+                planned_decisions(warehouse, as_of),
+                sample_size=settings.sample_size,
+                batch_size=settings.batch_size,
+            ),
         )
+        without_model = [outcome for outcome in found if isinstance(outcome, LensWithoutModel)]
+        for lens in without_model:
+            print(f"{lens.lens}: no segments for {as_of}: {lens.reason}")
+        outcomes = [outcome for outcome in found if not isinstance(outcome, LensWithoutModel)]
         for outcome in outcomes:
             made = "a new model" if outcome.is_new_model else "the model in effect"
             print(
@@ -356,6 +398,8 @@ def segment(as_of: AsOf) -> None:
             print(f"  {outcome.reason}")
             if outcome.idle_features:
                 print(f"  without effect, being constant or empty: {', '.join(outcome.idle_features)}")
+            for sentence in outcome.waiting:
+                print(f"  {sentence}")
         progress.details = {
             **{
                 outcome.lens: {
@@ -366,7 +410,10 @@ def segment(as_of: AsOf) -> None:
                 }
                 for outcome in outcomes
             },
-            "skipped_lenses": {lens.name: lens.reason for lens in lenses.skipped},
+            "skipped_lenses": {
+                **{lens.name: lens.reason for lens in lenses.skipped},
+                **{lens.lens: lens.reason for lens in without_model},
+            },
         }
 
 
@@ -374,7 +421,13 @@ def segment(as_of: AsOf) -> None:
 def promote(as_of: AsOf) -> None:
     """Put the gated candidate in the place of what was promoted for the date, in one transaction."""
     from segmentation_job.runs.promotion import promote_date
-    from segmentation_job.runs.state import has_promoted_labels, read_plan, require_plan
+    from segmentation_job.runs.state import (
+        has_promoted_labels,
+        planned_decisions,
+        read_plan,
+        refit_context,
+        require_plan,
+    )
     from segmentation_job.runs.versions import read_lenses
     from segmentation_job.warehouse import open_warehouse
 
@@ -384,7 +437,15 @@ def promote(as_of: AsOf) -> None:
             # A promotion that was killed after its commit is tried again.
             print(f"{as_of} is promoted, and there is no newer candidate.")
             return
-        promotion = promote_date(warehouse, require_plan(warehouse, as_of), read_lenses(settings))
+        plan = require_plan(warehouse, as_of)
+        context = refit_context(
+            warehouse,
+            plan.dates_to_compute,
+            planned_decisions(warehouse, as_of),
+            sample_size=settings.sample_size,
+            batch_size=settings.batch_size,
+        )
+        promotion = promote_date(warehouse, plan, read_lenses(settings), context)
         for lens, customers in promotion.customers.items():
             print(f"{as_of}, {lens}: {customers:,} customers promoted")
         progress.details = {"customers": promotion.customers, "dates": [str(day) for day in promotion.dates]}
@@ -429,6 +490,19 @@ def summary() -> None:
 
 
 @app.command()
+def explain(customer_id: Annotated[str, typer.Argument(help="The customer's id.", show_default=False)]) -> None:
+    """Say why a customer is in their segments, how surely, and what would move them."""
+    from rich.console import Console
+
+    from segmentation_job.customer_explanation import explain_customer, print_explanation
+    from segmentation_job.runs.versions import read_lens_files
+
+    settings = _settings()
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    print_explanation(explain_customer(settings.serving_link, customer_id, read_lens_files(settings)), console)
+
+
+@app.command()
 def evaluate(
     as_of: Annotated[
         date | None,
@@ -460,6 +534,71 @@ def evaluate(
     console.print()
     print_forecast_evaluation(evaluation, console)
     _print_stale_dates(settings, console)
+
+
+@app.command()
+def rename(
+    segment_id: Annotated[str, typer.Argument(help="As in the published table segments, overall-03.")],
+    name: Annotated[str, typer.Argument(help="What it is called from the next run on.")],
+    why: Why = "",
+) -> None:
+    """Call a segment by another name; the next run applies it."""
+    from segmentation_job.deciding import decide_rename
+    from segmentation_job.runs.decisions import append_decision, read_decisions
+
+    settings = _settings()
+    decision = decide_rename(
+        settings.current_link,
+        segment_id,
+        name,
+        now=_now(),
+        decided_by=_user(),
+        reason=why,
+        earlier=read_decisions(settings.decisions_path),
+    )
+    append_decision(settings.decisions_path, decision)
+    print(f"{segment_id} is called {decision.name!r} from the next run on ({settings.decisions_path}).")
+
+
+@app.command()
+def hold(lens: LensName, refit_date: RefitDate = None, why: Why = "") -> None:
+    """Keep the model of a refit out of effect until somebody approves it; the next run applies it."""
+    _decide_about_model("hold", lens, refit_date, why)
+
+
+@app.command()
+def approve(lens: LensName, refit_date: RefitDate = None, why: Why = "") -> None:
+    """Let the model of a refit that waits take effect at the next date; no earlier date changes."""
+    _decide_about_model("approve", lens, refit_date, why)
+
+
+@app.command()
+def reject(lens: LensName, refit_date: RefitDate = None, why: Why = "") -> None:
+    """Keep the model of a refit out of effect for good; the next run applies it."""
+    _decide_about_model("reject", lens, refit_date, why)
+
+
+def _decide_about_model(kind: str, lens: str, refit_date: date | None, why: str) -> None:
+    from segmentation_job.deciding import decide_about_model
+    from segmentation_job.runs.decisions import DecisionKind, append_decision
+
+    settings = _settings()
+    decision = decide_about_model(
+        settings.current_link,
+        DecisionKind(kind),
+        lens,
+        refit_date,
+        now=_now(),
+        decided_by=_user(),
+        reason=why,
+        refit_months=settings.refit_months,
+    )
+    append_decision(settings.decisions_path, decision)
+    done = {"hold": "is held", "approve": "is approved", "reject": "is rejected"}[kind]
+    print(
+        f"The model of {decision.refit_date} of lens {lens} {done} from {decision.effective_from} on; the next run"
+        f" applies it ({settings.decisions_path})."
+    )
 
 
 @app.command()
@@ -615,6 +754,16 @@ def _default_as_of(settings: Settings) -> date:
 def _step(settings: Settings, as_of: date, name: str) -> Iterator[StepInProgress]:
     with logged_step(settings.run_log_path, as_of, name) as progress:
         yield progress
+
+
+def _user() -> str:
+    """Who decides, as the system knows them; empty where it does not."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
 
 
 def _now() -> datetime:

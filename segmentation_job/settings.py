@@ -1,5 +1,6 @@
 """The settings of a deployment, read once from the environment at the edge."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from segmentation_job.errors import MisconfiguredError
 
 PROJECT_DIR: Final = Path(__file__).resolve().parent.parent
 TARGETS: Final = ("duckdb",)
+SHIPPED_LENSES_DIR: Final = Path(__file__).resolve().parent / "lenses"
 DEFAULT_SOURCE: Final = "complete_journey"
 CURRENT_LINK_NAME: Final = "current.duckdb"
 
@@ -19,19 +21,21 @@ CURRENT_LINK_NAME: Final = "current.duckdb"
 class Settings:
     """What a run needs to know about its deployment.
 
-    source: name of the source, a folder of `dbt_project/sources`. target: the warehouse engine. data_dir: where
-    all data lies. threads: of the warehouse engine. memory_limit: of the warehouse engine, as DuckDB writes it.
-    timezone: business time zone (IANA name). sample_size: customers a model is fitted on. batch_size: customers
-    scored at a time. kept_nights: published nights that stay on disk. max_source_lag_days: days that the newest
-    source row may lie before the as-of date; None leaves it to the source's declaration. shop_customers, shop_seed:
-    of the simulated shop, where that has to be made. lens_names: the lenses that run; None leaves it to their files.
+        source: name of the source, a folder of `dbt_project/sources`. target: the warehouse engine. data_dir: where
+    all data lies. lenses_dirs: the folders of lens files. threads: of the warehouse engine. memory_limit: of the
+    warehouse engine, as DuckDB writes it. timezone: business time zone (IANA name). sample_size: customers a model
+    is fitted on. batch_size: customers scored at a time. kept_nights: published nights that stay on disk.
+    max_source_lag_days: days that the newest source row may lie before the as-of date; None leaves it to the
+    source's declaration. shop_customers, shop_seed: of the simulated shop, where that has to be made. lens_names:
+    the lenses that run; None leaves it to their files. refit_months: months from one refit to the next, counted from
+    January.
     """
 
     source: str
     target: str
     project_dir: Path
     data_dir: Path
-    lenses_dir: Path
+    lenses_dirs: tuple[Path, ...]
     threads: int
     memory_limit: str
     timezone: str
@@ -42,6 +46,7 @@ class Settings:
     shop_customers: int
     shop_seed: int
     lens_names: tuple[str, ...] | None
+    refit_months: int
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], project_dir: Path = PROJECT_DIR) -> "Settings":
@@ -75,6 +80,12 @@ class Settings:
         lag = environment.get("SEGMENTATION_MAX_SOURCE_LAG_DAYS") or ""
         if lag and not lag.isdigit():
             raise MisconfiguredError(f"SEGMENTATION_MAX_SOURCE_LAG_DAYS={lag!r} must be a number of days.")
+        refit_months = positive("SEGMENTATION_REFIT_MONTHS", 1)
+        if 12 % refit_months:
+            raise MisconfiguredError(
+                f"SEGMENTATION_REFIT_MONTHS={refit_months} must be 1, 2, 3, 4, 6 or 12: refits fall on the same months "
+                "of every year."
+            )
         lens_text = (environment.get("SEGMENTATION_LENSES") or "").strip()
         lens_names = tuple(name.strip() for name in lens_text.split(",")) if lens_text else None
         if lens_names and not all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in lens_names):
@@ -91,13 +102,13 @@ class Settings:
                 "by patterns of paths."
             )
         data_dir = Path(environment.get("SEGMENTATION_DATA_DIR") or project_dir / "data")
-        lenses_dir = Path(environment.get("SEGMENTATION_LENSES_DIR") or Path(__file__).parent / "lenses")
+        lenses_text = environment.get("SEGMENTATION_LENSES_DIR") or str(SHIPPED_LENSES_DIR)
         return cls(
             source=source,
             target=target,
             project_dir=project_dir,
             data_dir=data_dir.absolute(),
-            lenses_dir=lenses_dir.absolute(),
+            lenses_dirs=tuple(Path(folder).absolute() for folder in lenses_text.split(os.pathsep) if folder),
             threads=positive("SEGMENTATION_THREADS", 2),
             memory_limit=memory_limit,
             timezone=timezone,
@@ -108,6 +119,7 @@ class Settings:
             shop_customers=positive("SEGMENTATION_SHOP_CUSTOMERS", 20_000),
             shop_seed=positive("SEGMENTATION_SHOP_SEED", 1),
             lens_names=lens_names,
+            refit_months=refit_months,
         )
 
     @property
@@ -144,6 +156,11 @@ class Settings:
     def serving_link(self) -> Path:
         """What BI opens: a link to the published file of the last run of any source."""
         return self.data_dir / "serving" / "segments.duckdb"
+
+    @property
+    def decisions_path(self) -> Path:
+        """What people decided about segments and models: one JSON object a line."""
+        return self.source_data_dir / "decisions.jsonl"
 
     @property
     def run_log_path(self) -> Path:

@@ -1,17 +1,21 @@
 """Promotion: in one transaction the gated candidate of a date replaces what was promoted for it."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
 
 from segmentation_job.errors import GateFailedError
-from segmentation_job.runs.calendar import RunPlan
-from segmentation_job.runs.feature_matrix import features_hash, has_columns, read_values
+from segmentation_job.runs.calendar import RunPlan, label_dates
+from segmentation_job.runs.decisions import Decision
+from segmentation_job.runs.feature_matrix import features_hash
 from segmentation_job.runs.forecasting import forecast_inputs_hash
 from segmentation_job.runs.history import splice_into_history
-from segmentation_job.runs.lineage import MODEL_TABLES, keys_by_customer, read_model
+from segmentation_job.runs.labelling import nearest_clusters, settled_clusters
+from segmentation_job.runs.lineage import MODEL_TABLES, RefitContext, keys_of, read_model, read_origins
+from segmentation_job.runs.registry import append_events
 from segmentation_job.segments.lenses import Lens
 from segmentation_job.segments.model import Model
 from segmentation_job.warehouse.interface import Warehouse
@@ -62,22 +66,32 @@ def record_verdict(warehouse: Warehouse, plan: RunPlan, subject: str, content: s
         warehouse.rows("insert into pipeline.gate_verdicts values (?, ?, ?, ?)", (plan.as_of, subject, content, passed))
 
 
-def promote_date(warehouse: Warehouse, plan: RunPlan, lenses: list[Lens]) -> Promotion:
-    """Promote the candidate of a date; raise GateFailedError where its gates have not passed just this candidate."""
+def promote_date(warehouse: Warehouse, plan: RunPlan, lenses: list[Lens], context: RefitContext) -> Promotion:
+    """Promote the candidate of a date; raise GateFailedError where its gates have not passed just this candidate.
+
+    A lens that has no model for the date keeps what an earlier run may have promoted for it.
+    """
     for subject in GATED_SUBJECTS:
         _require_verdict(warehouse, plan, subject)
     _require_forecasts_of_these_features(warehouse, plan)
-    _require_labels_of_these_features(warehouse, plan, lenses)
+    skipped = {
+        str(lens)
+        for (lens,) in warehouse.rows("select lens from candidate.skipped_lenses where as_of_date = ?", (plan.as_of,))
+    }
+    labelled = [lens for lens in lenses if lens.name not in skipped]
+    _require_labels_of_these_features(warehouse, plan, labelled)
     with warehouse.transaction():
         for day in plan.dates_to_compute:
             _promote_features(warehouse, day, has_labels=day == plan.as_of)
         # The months that the forecast of demand saw are kept with it: they are few, and judge it later.
         for table in (*FORECAST_TABLES, "category_month_demand"):
             warehouse.move_rows(f"candidate.{table}", f"promoted.{table}", {"as_of_date": plan.as_of})
-        _promote_models(warehouse, plan)
-        _register_segments(warehouse, plan.as_of)
-        for lens in lenses:
-            _promote_labels(warehouse, plan.as_of, lens)
+        new_versions = _promote_models(warehouse, plan)
+        registered = _register_segments(warehouse, plan.as_of)
+        new_decisions = _apply_decisions(warehouse, context.decisions)
+        append_events(warehouse, plan.as_of, new_versions, registered, new_decisions)
+        for lens in labelled:
+            _promote_labels(warehouse, plan.as_of, lens, context)
         _clear_run(warehouse, plan)
         # What is published of the date is not what is promoted any more.
         warehouse.rows("delete from pipeline.marts_state")
@@ -151,38 +165,62 @@ def _promote_features(warehouse: Warehouse, day: date, *, has_labels: bool) -> N
     )
 
 
-def _promote_models(warehouse: Warehouse, plan: RunPlan) -> None:
-    """Models are immutable: a version that is there stays. The lineage points to those now in effect."""
-    columns = {
-        "models": "model_version, lens, lens_version, algorithm, k, fitted_as_of, parent_version,"
-        " customers_fitted, parameters",
-        "model_candidates": "model_version, lens, fitted_as_of, algorithm, k, inertia, davies_bouldin, silhouette,"
-        " smallest_share, jaccard_stability, passed_gates, is_winner, reason",
-        "model_samples": "model_version, customer_id, cluster, encoded",
-        "model_segments": "model_version, cluster, segment_key, relation",
-    }
+def _promote_models(warehouse: Warehouse, plan: RunPlan) -> list[str]:
+    """Promote the models of a run and what its refits came to; return the versions that are new.
+
+    Models are immutable: a version that is there stays.
+    """
     known = "select model_version from promoted.models"
     new = f"select model_version from candidate.models where run_date = ? and model_version not in ({known})"
     versions = [str(version) for (version,) in warehouse.rows(new, (plan.as_of,))]
-    for table, names in columns.items():
+    for table in ("models", "model_candidates", "model_samples", "model_origins", "model_segments"):
+        names = ", ".join(warehouse.columns(f"promoted.{table}"))
         for version in versions:
             warehouse.rows(
                 f"insert into promoted.{table} ({names}) select {names} from candidate.{table}"
-                " where run_date = ? and model_version = ?",
+                " where run_date = ? and model_version = ? order by all",
                 (plan.as_of, version),
             )
-    fitted = warehouse.rows(
-        "select lens, fitted_as_of, model_version, fitting_hash from candidate.models where run_date = ?"
-        " order by lens, fitted_as_of",
-        (plan.as_of,),
-    )
-    for lens, refit_date, version, fitted_from in fitted:
-        warehouse.rows("delete from promoted.lineage where lens = ? and refit_date = ?", (lens, refit_date))
-        warehouse.rows("insert into promoted.lineage values (?, ?, ?, ?)", (lens, refit_date, version, fitted_from))
+    for lens, refit_date in warehouse.rows(
+        "select lens, refit_date from candidate.lineage where run_date = ? order by lens, refit_date", (plan.as_of,)
+    ):
+        for table in ("lineage", "lineage_dates"):
+            names = ", ".join(warehouse.columns(f"promoted.{table}"))
+            warehouse.rows(f"delete from promoted.{table} where lens = ? and refit_date = ?", (lens, refit_date))
+            warehouse.rows(
+                f"insert into promoted.{table} ({names}) select {names} from candidate.{table}"
+                " where run_date = ? and lens = ? and refit_date = ? order by all",
+                (plan.as_of, lens, refit_date),
+            )
+    return versions
 
 
-def _register_segments(warehouse: Warehouse, run_date: date) -> None:
-    """Give new segment keys their id.
+def _apply_decisions(warehouse: Warehouse, decisions: Sequence[Decision]) -> list[Decision]:
+    """Keep the decisions that are not kept yet, and return them; the marts read names and the rest from there."""
+    known = {str(decision_id) for (decision_id,) in warehouse.rows("select decision_id from promoted.decisions")}
+    new = [decision for decision in decisions if decision.decision_id not in known]
+    for decision in new:
+        warehouse.rows(
+            "insert into promoted.decisions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                decision.decision_id,
+                decision.decided_at,
+                decision.kind.value,
+                decision.lens,
+                decision.refit_date,
+                decision.effective_from,
+                decision.segment_key,
+                decision.segment_id,
+                decision.name,
+                decision.decided_by,
+                decision.reason,
+            ),
+        )
+    return new
+
+
+def _register_segments(warehouse: Warehouse, run_date: date) -> list[str]:
+    """Give new segment keys their id, and return these keys.
 
     A key that equals an earlier one (the same date's model, fitted anew) takes over its id and name; where both have
     an id already, the younger id is superseded by the older. Two clusters of one model never come to share an id.
@@ -199,6 +237,7 @@ def _register_segments(warehouse: Warehouse, run_date: date) -> None:
         "select lens, segment_key from candidate.segments where run_date = ? order by lens, created_as_of, segment_key",
         (run_date,),
     )
+    registered = []
     for lens, key in new:
         if warehouse.rows("select 1 from promoted.segments where segment_key = ?", (key,)):
             continue
@@ -208,13 +247,20 @@ def _register_segments(warehouse: Warehouse, run_date: date) -> None:
             known = None
         segment_id, name = known or (_next_segment_id(warehouse, lens), _free_name(warehouse, run_date, lens, key))
         warehouse.rows(
-            "insert into promoted.segments select lens, segment_key, ?, ?, ?, description, rule,"
-            " rule_precision, rule_recall, recommended_action, birth_model_version, created_as_of, relation"
+            "insert into promoted.segments by name select * exclude (run_date) replace (cast(? as varchar) as"
+            " continues_segment_key, ? as name), ? as segment_id"
             " from candidate.segments where run_date = ? and segment_key = ?",
-            (segment_id, earlier if known else None, name, run_date, key),
+            (earlier if known else None, name, segment_id, run_date, key),
         )
+        warehouse.rows(
+            "insert into promoted.segment_parents select lens, segment_key, parent_segment_key"
+            " from candidate.segment_parents where run_date = ? and segment_key = ? order by all",
+            (run_date, key),
+        )
+        registered.append(str(key))
     for later, earlier in sorted(equals.items()):
         _supersede(warehouse, earlier, later)
+    return registered
 
 
 def _published_segment(warehouse: Warehouse, key: str) -> tuple[str, str] | None:
@@ -272,9 +318,9 @@ def _supersede(warehouse: Warehouse, earlier_key: str, later_key: str) -> None:
     warehouse.rows("insert into promoted.superseded_segments values (?, ?, ?)", (lens, younger, older))
 
 
-def _promote_labels(warehouse: Warehouse, as_of: date, lens: Lens) -> None:
+def _promote_labels(warehouse: Warehouse, as_of: date, lens: Lens, context: RefitContext) -> None:
     key = {"as_of_date": as_of, "lens": lens.name}
-    for table in ("labels", "runs", "run_inputs"):
+    for table in ("labels", "runs", "run_inputs", "run_dates"):
         warehouse.move_rows(f"candidate.{table}", f"promoted.{table}", key)
     others = [day for day in labelled_dates(warehouse, lens.name) if day != as_of]
     previous_date = max((day for day in others if day < as_of), default=None)
@@ -282,20 +328,17 @@ def _promote_labels(warehouse: Warehouse, as_of: date, lens: Lens) -> None:
     model = _model_in_effect(warehouse, as_of, lens.name)
 
     previous_model = None if previous_date is None else _model_in_effect(warehouse, previous_date, lens.name)
-    under_previous = (
-        None
-        if previous_model is None or previous_model.version == model.version
-        else _keys_under(warehouse, "candidate", previous_model, as_of)
-    )
     warehouse.rows("drop table if exists day_labels")
-    if under_previous is None:
+    if previous_model is None or previous_model.version == model.version:
         warehouse.rows(
             "create temporary table day_labels as select customer_id, segment_key, segment_key as under_previous_model"
             " from promoted.labels where as_of_date = ? and lens = ?",
             (as_of, lens.name),
         )
     else:
-        _fill_temporary(warehouse, "under_previous_model", under_previous)
+        _fill_temporary(
+            warehouse, "under_previous_model", _keys_under(warehouse, previous_model, as_of, as_of, context)
+        )
         warehouse.rows(
             "create temporary table day_labels as select labels.customer_id, labels.segment_key,"
             " under_previous_model.segment_key as under_previous_model from promoted.labels as labels"
@@ -313,7 +356,7 @@ def _promote_labels(warehouse: Warehouse, as_of: date, lens: Lens) -> None:
             (next_date, lens.name),
         )
     else:
-        _fill_temporary(warehouse, "next_under_this_model", _keys_under(warehouse, "promoted", model, next_date))
+        _fill_temporary(warehouse, "next_under_this_model", _keys_under(warehouse, model, next_date, as_of, context))
     splice_into_history(warehouse, lens.name, as_of, previous_date, next_date)
     for table in ("day_labels", "next_under_this_model", "under_previous_model"):
         warehouse.rows(f"drop table if exists {table}")
@@ -324,18 +367,26 @@ def _model_in_effect(warehouse: Warehouse, as_of: date, lens: str) -> Model:
     return read_model(warehouse, str(found[0][0]))
 
 
-def _keys_under(warehouse: Warehouse, schema: str, model: Model, as_of: date) -> pa.Table:
+def _keys_under(warehouse: Warehouse, model: Model, day: date, run_date: date, context: RefitContext) -> pa.Table:
     """The segment that another model gives the customers of a date; no rows where its features exist no more.
 
-    schema: where the date's features are committed. What this transaction has promoted itself is not there yet for
-    the cursor that reads it.
+    By the same rule as the labels. Where a date that the rule leans on is not kept, by the nearest segment: that is
+    so only of a date that is stale, which says it again when it is run.
     """
-    encoding = model.encoding
-    if not has_columns(warehouse, schema, encoding.columns):
-        return pa.table({"customer_id": pa.array([], pa.string()), "segment_key": pa.array([], pa.string())})
-    ids, values = read_values(warehouse, schema, as_of, encoding.columns, encoding.text_columns)
-    keys = pa.array(keys_by_customer(model, values), pa.string())
-    return pa.table({"customer_id": pa.array(ids, pa.string()), "segment_key": keys})
+    features = context.features
+    nothing = pa.table({"customer_id": pa.array([], pa.string()), "segment_key": pa.array([], pa.string())})
+    if not features.has([day]) or not features.has_columns(day, model.encoding.columns):
+        return nothing
+    if day >= model.fitted_as_of and features.has(label_dates(model.fitted_as_of, day, features.arrivals)):
+        # What this transaction has promoted itself is not there yet for the cursor that reads it.
+        fitted_now = warehouse.rows(
+            "select 1 from candidate.models where run_date = ? and model_version = ?", (run_date, model.version)
+        )
+        origins = read_origins(warehouse, model.version, run_date=run_date if fitted_now else None)
+        ids, clusters = settled_clusters(features, model, origins, day)
+    else:
+        ids, clusters = nearest_clusters(features, model, day)
+    return pa.table({"customer_id": ids, "segment_key": keys_of(model, clusters)})
 
 
 def _fill_temporary(warehouse: Warehouse, table: str, rows: pa.Table) -> None:
@@ -345,12 +396,13 @@ def _fill_temporary(warehouse: Warehouse, table: str, rows: pa.Table) -> None:
 
 def _clear_run(warehouse: Warehouse, plan: RunPlan) -> None:
     """Take away the candidates that no other run under way needs."""
-    warehouse.rows("delete from pipeline.plans where run_date = ?", (plan.as_of,))
+    for table in ("plans", "plan_decisions"):
+        warehouse.rows(f"delete from pipeline.{table} where run_date = ?", (plan.as_of,))
     for table in (*FEATURE_TABLES, "feature_inputs"):
         warehouse.rows(f"delete from candidate.{table} where as_of_date not in (select as_of_date from pipeline.plans)")
     for table in FORECAST_INPUTS:
         warehouse.rows(f"delete from candidate.{table} where as_of_date not in (select as_of_date from pipeline.plans)")
-    for table in (*FORECAST_TABLES, "labels", "runs", "run_inputs"):
+    for table in (*FORECAST_TABLES, "labels", "runs", "run_inputs", "run_dates", "skipped_lenses"):
         warehouse.rows(f"delete from candidate.{table} where as_of_date = ?", (plan.as_of,))
     for table in MODEL_TABLES:
         warehouse.rows(f"delete from candidate.{table} where run_date = ?", (plan.as_of,))

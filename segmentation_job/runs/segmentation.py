@@ -1,5 +1,6 @@
 """The run's own step: fit or reuse the models, score everyone, write the candidate labels."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -8,16 +9,18 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from segmentation_job.errors import MisconfiguredError
-from segmentation_job.runs.calendar import RunPlan
-from segmentation_job.runs.feature_matrix import features_hash, read_batches
-from segmentation_job.runs.lineage import MODEL_TABLES, Lineage, bring_lineage_up_to_date
+from segmentation_job.runs.calendar import RunPlan, label_dates
+from segmentation_job.runs.feature_matrix import features_hash
+from segmentation_job.runs.labelling import settled_labels
+from segmentation_job.runs.lineage import MODEL_TABLES, Lineage, RefitContext, bring_lineage_up_to_date
 from segmentation_job.runs.versions import LogicVersions
-from segmentation_job.segments.assignment import Assignment, assign
-from segmentation_job.segments.choice import CandidateFigures
+from segmentation_job.segments.assignment import Assignment
 from segmentation_job.segments.encoding import FeatureValues, missing_values
 from segmentation_job.segments.lenses import Lens
 from segmentation_job.segments.model import Model
 from segmentation_job.warehouse.interface import Warehouse
+
+CHOICE_FIGURES = ("davies_bouldin", "silhouette", "jaccard_stability", "held_out_value", "reason")
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class LensOutcome:
     """What became of one lens: the model in effect, whether this run fitted it, and whom it scored.
 
     idle_features: those that were constant or empty when the model was fitted, and say nothing. missing_shares: by
-    feature, of the customers scored, where any is missing.
+    feature, of the customers scored, where any is missing. waiting: refits whose model is not in effect, and why.
     """
 
     lens: str
@@ -36,6 +39,15 @@ class LensOutcome:
     reason: str
     idle_features: tuple[str, ...]
     missing_shares: dict[str, float]
+    waiting: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LensWithoutModel:
+    """A lens that has no model for the date, and why, as a sentence."""
+
+    lens: str
+    reason: str
 
 
 def segment_date(
@@ -43,57 +55,88 @@ def segment_date(
     plan: RunPlan,
     lenses: list[Lens],
     versions: LogicVersions,
-    *,
-    sample_size: int,
-    batch_size: int,
-) -> list[LensOutcome]:
+    context: RefitContext,
+) -> list[LensOutcome | LensWithoutModel]:
     """Write the candidate labels of a date for every lens, with the models that they need.
 
-    sample_size: customers a model is fitted on. batch_size: customers scored at a time. Replaces what an earlier
-    attempt for the same date left behind; nothing promoted is touched.
+    Replaces what an earlier attempt for the same date left behind; nothing promoted is touched. A lens for which no
+    model can be fitted is left out, and says so; raises MisconfiguredError where that is so of every lens.
     """
     if not lenses:
         raise MisconfiguredError("No lens runs on this source: `segmentation check` says why each is skipped.")
     with threadpool_limits(limits=1), warehouse.transaction():
         _clear_candidates(warehouse, plan.as_of)
-        return [
-            _segment_lens(warehouse, plan, lens, versions, sample_size=sample_size, batch_size=batch_size)
-            for lens in lenses
-        ]
+        outcomes = [_segment_lens(warehouse, plan, lens, versions, context) for lens in lenses]
+        reasons = [outcome.reason for outcome in outcomes if isinstance(outcome, LensWithoutModel)]
+        if len(reasons) == len(outcomes):
+            raise MisconfiguredError(f"No lens has a model for {plan.as_of}: {'; '.join(reasons)}.")
+        return outcomes
 
 
 def _clear_candidates(warehouse: Warehouse, as_of: date) -> None:
-    for table in ("labels", "runs", "run_inputs"):
+    for table in ("labels", "runs", "run_inputs", "run_dates", "skipped_lenses"):
         warehouse.rows(f"delete from candidate.{table} where as_of_date = ?", (as_of,))
     for table in MODEL_TABLES:
         warehouse.rows(f"delete from candidate.{table} where run_date = ?", (as_of,))
 
 
 def _segment_lens(
-    warehouse: Warehouse, plan: RunPlan, lens: Lens, versions: LogicVersions, *, sample_size: int, batch_size: int
-) -> LensOutcome:
-    lineage = bring_lineage_up_to_date(warehouse, plan, lens, sample_size)
+    warehouse: Warehouse, plan: RunPlan, lens: Lens, versions: LogicVersions, context: RefitContext
+) -> LensOutcome | LensWithoutModel:
+    lineage = bring_lineage_up_to_date(warehouse, plan, lens, context)
     model = lineage.in_effect
-    figures = _winning_figures(warehouse, lineage)
+    if model is None or lineage.origins is None:
+        reason = lineage.entries[-1].reason
+        warehouse.rows("insert into candidate.skipped_lenses values (?, ?, ?)", (plan.as_of, lens.name, reason))
+        return LensWithoutModel(lens.name, reason)
+    figures = _winning_figures(warehouse, plan.as_of, model)
     totals = _Totals(model)
-    encoding = model.encoding
-    for ids, values in read_batches(
-        warehouse, "candidate", plan.as_of, encoding.columns, encoding.text_columns, batch_size
-    ):
-        assignment = assign(model, values)
-        totals.add(assignment, values)
-        warehouse.append("candidate.labels", _label_rows(plan.as_of, model, ids, assignment))
+    for batch in settled_labels(context.features, model, lineage.origins, plan.as_of):
+        totals.add(batch.assignment, batch.values)
+        warehouse.append("candidate.labels", _label_rows(plan.as_of, model, batch.customer_ids, batch.assignment))
     _write_run(warehouse, plan, lens, versions, model, figures, totals)
-    is_new = any(fitted.model.version == model.version for fitted in lineage.fitted)
+    _write_run_dates(warehouse, plan.as_of, model, context)
     return LensOutcome(
         lens.name,
         model.version,
-        is_new,
+        model.version in lineage.fitted,
         model.k,
         totals.customers,
-        figures.reason,
-        encoding.idle_features,
+        str(figures["reason"]),
+        model.encoding.idle_features,
         totals.missing_shares(),
+        _waiting(lineage, model),
+    )
+
+
+def _waiting(lineage: Lineage, in_effect: Model) -> tuple[str, ...]:
+    """Refits after the one whose model is in effect, each with what became of it."""
+    return tuple(
+        f"the refit of {entry.refit_date} has no model: {entry.reason}"
+        if entry.model_version is None
+        else f"the model of {entry.refit_date} waits for approval"
+        f"{'' if entry.is_stable else ', its segments not being stable enough'}: {entry.reason}"
+        for entry in lineage.entries
+        if entry.refit_date > in_effect.fitted_as_of
+    )
+
+
+def _write_run_dates(warehouse: Warehouse, as_of: date, model: Model, context: RefitContext) -> None:
+    """Store the hash of every date that the labels lean on."""
+    days = sorted(label_dates(model.fitted_as_of, as_of, context.features.arrivals))
+    warehouse.append(
+        "candidate.run_dates",
+        pa.Table.from_pylist(
+            [
+                {
+                    "as_of_date": as_of,
+                    "lens": model.lens_name,
+                    "leans_on_date": day,
+                    "content_hash": context.features.content(day),
+                }
+                for day in days
+            ]
+        ),
     )
 
 
@@ -144,18 +187,15 @@ class _Totals:
         self.missing += missing_values(values, self.encoding).sum(axis=0)
 
 
-def _winning_figures(warehouse: Warehouse, lineage: Lineage) -> CandidateFigures:
+def _winning_figures(warehouse: Warehouse, run_date: date, model: Model) -> dict[str, object]:
     """The figures with which the model in effect was chosen, in this run or in an earlier one."""
-    version = lineage.in_effect.version
-    for fitted in lineage.fitted:
-        if fitted.model.version == version:
-            return next(candidate for candidate in fitted.candidates if candidate.is_winner)
+    names = ", ".join(CHOICE_FIGURES)
     found = warehouse.rows(
-        "select algorithm, k, inertia, davies_bouldin, silhouette, smallest_share, jaccard_stability, passed_gates,"
-        " is_winner, reason from promoted.model_candidates where model_version = ? and is_winner",
-        (version,),
+        f"select {names} from candidate.model_candidates where run_date = ? and model_version = ? and is_winner"
+        f" union all select {names} from promoted.model_candidates where model_version = ? and is_winner",
+        (run_date, model.version, model.version),
     )
-    return CandidateFigures(*found[0])
+    return dict(zip(CHOICE_FIGURES, found[0], strict=True))
 
 
 def _write_run(
@@ -164,7 +204,7 @@ def _write_run(
     lens: Lens,
     versions: LogicVersions,
     model: Model,
-    figures: CandidateFigures,
+    figures: Mapping[str, object],
     totals: _Totals,
 ) -> None:
     customers = totals.customers
@@ -180,13 +220,11 @@ def _write_run(
                     "k": model.k,
                     "customers": customers,
                     "mean_squared_distance": round(totals.distance_millionths / 1e6 / customers, 6),
-                    "davies_bouldin": figures.davies_bouldin,
-                    "silhouette": figures.silhouette,
-                    "jaccard_stability": figures.jaccard_stability,
+                    **{name: figures[name] for name in CHOICE_FIGURES if name != "reason"},
                     "smallest_share": round(int(totals.sizes.min()) / customers, 6),
                     "outlier_share": round(totals.outliers / customers, 6),
                     "imputed_share": totals.imputed_share,
-                    "choice_reason": figures.reason,
+                    "choice_reason": figures["reason"],
                     "features_hash": features_hash(warehouse, "candidate", plan.as_of),
                     "lineage_start": plan.lineage_start,
                 }

@@ -1,32 +1,38 @@
 """What a run finds in the warehouse: plans, promoted dates, models in effect, inputs recorded."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
 from segmentation_job.errors import SegmentationError
-from segmentation_job.runs.calendar import RunPlan, plan_run, refit_dates_between
+from segmentation_job.runs.calendar import (
+    RunPlan,
+    label_dates,
+    plan_run,
+    refit_dates_between,
+    require_customers,
+    start_of_lineage,
+)
+from segmentation_job.runs.decisions import (
+    Decision,
+    DecisionKind,
+    ModelStatus,
+    model_status,
+    parse_decision,
+    write_decision,
+)
+from segmentation_job.runs.feature_matrix import DatedFeatures
+from segmentation_job.runs.lineage import (
+    LineageEntry,
+    RefitContext,
+    dates_needed,
+    entry_in_effect,
+    lineage_holds,
+    models_in_effect,
+    read_lineage,
+)
 from segmentation_job.runs.versions import LogicVersions
 from segmentation_job.segments.lenses import Lens
 from segmentation_job.warehouse.interface import Warehouse
-
-
-@dataclass(frozen=True)
-class LineageEntry:
-    """The model in effect from a refit date on, and what it was fitted from."""
-
-    refit_date: date
-    model_version: str
-    parent_version: str | None
-    lens_version: str
-    fitting_hash: str
-
-    def was_fitted_from(self, parent_version: str | None, lens_version: str, fitting_hash: str) -> bool:
-        """Say whether a model fitted from these would be this one."""
-        return (self.parent_version, self.lens_version, self.fitting_hash) == (
-            parent_version,
-            lens_version,
-            fitting_hash,
-        )
 
 
 def promoted_dates(warehouse: Warehouse) -> dict[date, str]:
@@ -37,15 +43,6 @@ def promoted_dates(warehouse: Warehouse) -> dict[date, str]:
 def has_promoted_labels(warehouse: Warehouse, as_of: date) -> bool:
     """Say whether the labels of a date are promoted."""
     return bool(warehouse.rows("select 1 from promoted.dates where as_of_date = ? and has_labels", (as_of,)))
-
-
-def fitting_hash(features_hash: str, sample_size: int) -> str:
-    """Return the hash of what a model is fitted from: the features of its refit date, and how many customers of it.
-
-    features_hash: of the refit date, beginning with its number of customers; empty where it has no features.
-    """
-    customers = int(features_hash.partition(":")[0] or 0)
-    return f"{features_hash} sample {min(sample_size, customers)}"
 
 
 def fresh_dates(warehouse: Warehouse, features_version: str) -> set[date]:
@@ -68,48 +65,134 @@ def lineage_start(warehouse: Warehouse) -> date | None:
     return start
 
 
-def read_lineage(warehouse: Warehouse, lens: str) -> dict[date, LineageEntry]:
-    """Return the promoted models in effect of a lens, by refit date."""
+def arrivals(warehouse: Warehouse) -> tuple[date, ...]:
+    """Return the days on which some customer was seen first, ascending."""
     found = warehouse.rows(
-        "select lineage.refit_date, models.model_version, models.parent_version, models.lens_version,"
-        " lineage.fitting_hash from promoted.lineage inner join promoted.models"
-        " on lineage.model_version = models.model_version where lineage.lens = ?",
-        (lens,),
+        "select distinct first_seen_date from intermediate.int_customer_first_seen"
+        " where first_seen_date is not null order by first_seen_date"
     )
-    return {row[0]: LineageEntry(*row) for row in found}
+    return tuple(day for (day,) in found)
 
 
-def make_plan(warehouse: Warehouse, as_of: date, versions: LogicVersions) -> RunPlan:
+def refit_context(
+    warehouse: Warehouse,
+    computed: Collection[date],
+    decisions: Sequence[Decision],
+    *,
+    sample_size: int,
+    batch_size: int,
+) -> RefitContext:
+    """Return what the refits of a run rest on. computed: dates whose features the run computes."""
+    days = arrivals(warehouse)
+    first = days[0] if days else date.max
+    return RefitContext(
+        DatedFeatures(warehouse, frozenset(computed), batch_size, days), first, tuple(decisions), sample_size
+    )
+
+
+def make_plan(
+    warehouse: Warehouse,
+    as_of: date,
+    versions: LogicVersions,
+    lenses: Sequence[Lens],
+    decisions: Sequence[Decision],
+    *,
+    sample_size: int,
+    batch_size: int,
+    refit_months: int,
+) -> RunPlan:
     """Plan the run for a date from what is promoted, and store the plan for the run's later steps.
 
-    A refit date that no run was for is computed again where its rows or logic changed; one that a run was for waits
-    for that run, since its labels would change with it.
+    A date that it leans on is computed again where no run was for it and its rows or logic changed; one that a run
+    was for waits for that run, since its labels would change with it.
     """
     if not warehouse.rows("select 1 from pipeline.facts_state where facts_version = ?", (versions.facts,)):
         raise SegmentationError(
             f"The facts are not built, or not to the end: run `segmentation build facts --as-of {as_of}` first."
         )
+    seen = arrivals(warehouse)
+    require_customers(as_of, seen[0] if seen else None, refit_months)
     fresh = fresh_dates(warehouse, versions.features)
     labelled = {day for (day,) in warehouse.rows("select as_of_date from promoted.dates where has_labels")}
-    usable = {day for day in promoted_dates(warehouse) if day in fresh or day in labelled}
-    found = warehouse.rows("select min(first_seen_date) from intermediate.int_customer_first_seen")
-    plan = plan_run(as_of, lineage_start(warehouse), usable, found[0][0])
+    contents = {
+        day: content if day in fresh or day in labelled else ""
+        for day, content in promoted_dates(warehouse).items()
+        # It is computed now, and may come out otherwise.
+        if day != as_of
+    } | {as_of: ""}
+    earlier = lineage_start(warehouse)
+    start = start_of_lineage(as_of, earlier, refit_months)
+    refit_dates = refit_dates_between(start, as_of, refit_months)
+    context = refit_context(warehouse, (), decisions, sample_size=sample_size, batch_size=batch_size)
+    needed: set[date] = set()
+    for lens in lenses:
+        entries = read_lineage(warehouse, lens.name)
+        needed |= dates_needed(lens, as_of, refit_dates, entries, contents, context)
+        needed |= _dates_beside(warehouse, lens, as_of, start, earlier, seen)
+    usable = {day for day, content in contents.items() if content}
+    plan = plan_run(as_of, start, needed, usable, refit_months)
     with warehouse.transaction():
         warehouse.rows("delete from pipeline.plans where run_date = ?", (as_of,))
+        warehouse.rows("delete from pipeline.plan_decisions where run_date = ?", (as_of,))
         for day in plan.dates_to_compute:
-            warehouse.rows("insert into pipeline.plans values (?, ?, ?)", (as_of, plan.lineage_start, day))
+            warehouse.rows(
+                "insert into pipeline.plans values (?, ?, ?, ?)", (as_of, plan.lineage_start, day, refit_months)
+            )
+        lines = "\n".join(write_decision(decision) for decision in decisions)
+        warehouse.rows("insert into pipeline.plan_decisions values (?, ?)", (as_of, lines))
     return plan
+
+
+def _dates_beside(
+    warehouse: Warehouse, lens: Lens, as_of: date, start: date, earlier_start: date | None, seen: Sequence[date]
+) -> frozenset[date]:
+    """The dates that say why a customer changed: what the model of each neighbouring date makes of the other.
+
+    Where the lineage is extended backwards, the date after is to be run again anyhow, and says it then.
+    """
+    found = warehouse.rows(
+        "select runs.as_of_date, models.fitted_as_of from promoted.runs as runs"
+        " inner join promoted.models as models on runs.model_version = models.model_version"
+        " where runs.lens = ? and runs.as_of_date != ? order by runs.as_of_date",
+        (lens.name, as_of),
+    )
+    before = [fitted for day, fitted in found if day < as_of]
+    after = [day for day, _ in found if day > as_of]
+    days: frozenset[date] = frozenset()
+    if before:
+        days |= label_dates(before[-1], as_of, seen)
+    if after and earlier_start is not None and start == earlier_start:
+        own = max((fitted for _, fitted in found if fitted <= as_of), default=start)
+        days |= label_dates(min(own, as_of), after[0], seen) - {after[0]}
+    return days
 
 
 def read_plan(warehouse: Warehouse, as_of: date) -> RunPlan | None:
     """Return the stored plan of the run for a date, None where `build features` has not made one."""
     found = warehouse.rows(
-        "select lineage_start, as_of_date from pipeline.plans where run_date = ? order by as_of_date", (as_of,)
+        "select lineage_start, as_of_date, coalesce(refit_months, 1) from pipeline.plans where run_date = ?"
+        " order by as_of_date",
+        (as_of,),
     )
     if not found:
         return None
     start: date = found[0][0]
-    return RunPlan(as_of, start, refit_dates_between(start, as_of), tuple(day for _, day in found))
+    return RunPlan(as_of, start, refit_dates_between(start, as_of, int(found[0][2])), tuple(day for _, day, _ in found))
+
+
+def planned_decisions(warehouse: Warehouse, as_of: date) -> tuple[Decision, ...]:
+    """Return the decisions that the run for a date applies, in the order in which they were made."""
+    found = warehouse.rows("select decisions from pipeline.plan_decisions where run_date = ?", (as_of,))
+    return tuple(parse_decision(line) for (text,) in found for line in str(text).splitlines())
+
+
+def promoted_decisions(warehouse: Warehouse) -> tuple[Decision, ...]:
+    """Return the decisions that promoted runs have applied, in the order in which they were made."""
+    found = warehouse.rows(
+        "select decided_at, kind, lens, refit_date, effective_from, segment_key, segment_id, name, decided_by, reason"
+        " from promoted.decisions order by decided_at, decision_id"
+    )
+    return tuple(Decision(row[0], DecisionKind(row[1]), *row[2:]) for row in found)
 
 
 def rows_in_scope_hash(warehouse: Warehouse, as_of: date) -> str | None:
@@ -126,8 +209,11 @@ def is_current(
     as_of: date,
     lenses: list[Lens],
     versions: LogicVersions,
+    decisions: Sequence[Decision],
     landing_fingerprint: str,
+    *,
     sample_size: int,
+    refit_months: int,
 ) -> bool:
     """Say whether a run for the date would promote and publish what is promoted and published already."""
     if warehouse.rows("select landing_fingerprint, facts_version from pipeline.facts_state") != [
@@ -138,13 +224,9 @@ def is_current(
         "select 1 from pipeline.publications where as_of_date = ? and marts_version = ?", (as_of, versions.marts)
     ):
         return False
-    dates = promoted_dates(warehouse)
-    recorded = {
-        (lens, name): content
-        for lens, name, content in warehouse.rows(
-            "select lens, input, content_hash from promoted.run_inputs where as_of_date = ?", (as_of,)
-        )
-    }
+    applied = {str(decision_id) for (decision_id,) in warehouse.rows("select decision_id from promoted.decisions")}
+    if {decision.decision_id for decision in decisions} != applied:
+        return False
     start = lineage_start(warehouse)
     names = {lens.name for lens in lenses}
     # What a lens that is off now once found of the date stays promoted; the marts must have been built without it.
@@ -152,38 +234,112 @@ def is_current(
         str(part).removeprefix("lens ")
         for (part,) in warehouse.rows("select part from pipeline.versions where part like 'lens %'")
     }
-    if start is None or in_the_marts != names or not names.issubset({lens for lens, _ in recorded}):
+    if start is None or in_the_marts != names or start_of_lineage(as_of, start, refit_months) != start:
         return False
-    if not fresh_dates(warehouse, versions.features).issuperset({as_of, *refit_dates_between(start, as_of)}):
+    contents = promoted_dates(warehouse)
+    fresh = fresh_dates(warehouse, versions.features)
+    if as_of not in contents or as_of not in fresh:
         return False
     rows_hash = rows_in_scope_hash(warehouse, as_of)
-    for lens in lenses:
-        lineage = read_lineage(warehouse, lens.name)
-        parent: str | None = None
-        for refit_date in refit_dates_between(start, as_of):
-            entry = lineage.get(refit_date)
-            fitted_from = fitting_hash(dates.get(refit_date, ""), sample_size)
-            if entry is None or not entry.was_fitted_from(parent, lens.version, fitted_from):
-                return False
-            parent = entry.model_version
-        today = {
-            "rows_in_scope": rows_hash,
-            "features_logic": versions.features,
-            "lens": lens.version,
-            "model": parent,
-        }
-        if any(recorded.get((lens.name, name)) != content for name, content in today.items()):
-            return False
-    return True
+    context = refit_context(warehouse, (), decisions, sample_size=sample_size, batch_size=1)
+    return all(
+        _lens_is_current(warehouse, as_of, lens, versions, rows_hash, start, contents, fresh, context, refit_months)
+        for lens in lenses
+    )
 
 
-def record_versions(warehouse: Warehouse, lenses: list[Lens], versions: LogicVersions) -> None:
-    """Store today's versions, against which the marts tell which runs are stale."""
+def _lens_is_current(
+    warehouse: Warehouse,
+    as_of: date,
+    lens: Lens,
+    versions: LogicVersions,
+    rows_hash: str | None,
+    start: date,
+    contents: Mapping[date, str],
+    fresh: Collection[date],
+    context: RefitContext,
+    refit_months: int,
+) -> bool:
+    entries = read_lineage(warehouse, lens.name)
+    refit_dates = refit_dates_between(start, as_of, refit_months)
+    # A date that is outdated counts as changed.
+    known = {day: content if day in fresh else "" for day, content in contents.items()}
+    if not lineage_holds(lens, refit_dates, entries, known, context):
+        return False
+    in_effect = entry_in_effect(lens.name, [entries[day] for day in refit_dates], as_of, context.decisions)
+    recorded = {
+        str(name): str(content)
+        for name, content in warehouse.rows(
+            "select input, content_hash from promoted.run_inputs where as_of_date = ? and lens = ?", (as_of, lens.name)
+        )
+    }
+    if in_effect is None:
+        # The lens has no model here, and a further run would find none.
+        return not recorded
+    leans_on = {
+        day: str(content)
+        for day, content in warehouse.rows(
+            "select leans_on_date, content_hash from promoted.run_dates where as_of_date = ? and lens = ?",
+            (as_of, lens.name),
+        )
+    }
+    expected = label_dates(in_effect.refit_date, as_of, context.features.arrivals)
+    if leans_on.keys() != expected or any(known.get(day, content) != content for day, content in leans_on.items()):
+        return False
+    today = {
+        "rows_in_scope": rows_hash,
+        "features_logic": versions.features,
+        "lens": lens.version,
+        "model": in_effect.model_version,
+    }
+    return all(recorded.get(name) == content for name, content in today.items())
+
+
+def record_versions(
+    warehouse: Warehouse, lenses: list[Lens], versions: LogicVersions, decisions: Sequence[Decision]
+) -> None:
+    """Store today's versions and models in effect, against which the marts tell which runs are stale.
+
+    decisions: those that are applied, in the order in which they were made.
+    """
     parts = [("features_logic", versions.features), *((f"lens {lens.name}", lens.version) for lens in lenses)]
     with warehouse.transaction():
         warehouse.rows("delete from pipeline.versions")
         for part, version in parts:
             warehouse.rows("insert into pipeline.versions values (?, ?)", (part, version))
+        warehouse.rows("delete from pipeline.models_in_effect")
+        warehouse.rows("delete from pipeline.model_statuses")
+        for (lens,) in warehouse.rows("select distinct lens from promoted.lineage order by lens"):
+            _record_models(warehouse, str(lens), decisions)
+
+
+def _record_models(warehouse: Warehouse, lens: str, decisions: Sequence[Decision]) -> None:
+    entries = list(read_lineage(warehouse, lens).values())
+    intervals = models_in_effect(lens, entries, decisions)
+    for version, valid_from, valid_to in intervals:
+        warehouse.rows(
+            "insert into pipeline.models_in_effect values (?, ?, ?, ?)", (lens, version, valid_from, valid_to)
+        )
+    for entry in entries:
+        if entry.model_version is not None:
+            warehouse.rows(
+                "insert into pipeline.model_statuses values (?, ?, ?)",
+                (lens, entry.model_version, _said_status(lens, entry, intervals, decisions)),
+            )
+
+
+def _said_status(
+    lens: str,
+    entry: LineageEntry,
+    intervals: Sequence[tuple[str, date, date | None]],
+    decisions: Sequence[Decision],
+) -> str:
+    """In a word what became of a model: in_effect, replaced, held or rejected."""
+    own = [until for version, _, until in intervals if version == entry.model_version]
+    if own:
+        return "in_effect" if own[-1] is None else "replaced"
+    status = model_status(lens, entry.refit_date, date.max, is_stable=entry.is_stable, decisions=decisions)
+    return "held" if status is ModelStatus.PROMOTED else status.value
 
 
 def require_plan(warehouse: Warehouse, as_of: date) -> RunPlan:

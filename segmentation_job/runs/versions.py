@@ -6,11 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from segmentation_job.errors import MisconfiguredError
 from segmentation_job.landing.declaration import SourceDeclaration, read_contract, read_declaration
 from segmentation_job.segments.errors import LensError
-from segmentation_job.segments.lenses import Lens, parse_lens
+from segmentation_job.segments.lenses import Lens, nearest_names, parse_lens, require_known_features
 from segmentation_job.settings import Settings
+from segmentation_job.warehouse.tables import FEATURE_TABLES
+
+_FEATURE_KEY_COLUMNS = ("as_of_date", "customer_id")
 
 
 @dataclass(frozen=True)
@@ -75,29 +80,67 @@ def read_skipped_lenses(settings: Settings) -> list[SkippedLens]:
 
 
 def choose_lenses(settings: Settings) -> LensChoice:
-    """Read every lens of the lenses folder and decide which of them run.
+    """Read every lens of the lenses folders and decide which of them run.
 
     That depends on the lens files, SEGMENTATION_LENSES and the source's mapping, never on data: it is the same for
     every date. Raises LensError naming file, key and remedy, also of lenses that do not run, and MisconfiguredError
-    where SEGMENTATION_LENSES names one that does not exist.
+    where a folder does not exist, two files declare one lens, or SEGMENTATION_LENSES names one that does not exist.
     """
-    lenses = [parse_lens(path.read_text(), str(path)) for path in sorted(settings.lenses_dir.glob("*.y*ml"))]
+    lenses = read_lens_files(settings)
     names = [lens.name for lens in lenses]
     for name in settings.lens_names or ():
         if name not in names:
+            folders = ", ".join(str(folder) for folder in settings.lenses_dirs)
             raise MisconfiguredError(
-                f"SEGMENTATION_LENSES names {name!r}, but {settings.lenses_dir} has no such lens. "
+                f"SEGMENTATION_LENSES names {name!r}, but {folders} has no such lens. "
                 f"There are: {', '.join(names) or 'none'}."
             )
     declaration = read_declaration(settings.source_dir)
     contract = read_contract(settings.dbt_project_dir / "models" / "input")
+    features = read_feature_contract(settings.dbt_project_dir / "models" / "features")
     for lens in lenses:
         _require_known_needs(lens, contract)
+        require_known_features(lens, features)
     reasons = {lens.name: _reason_to_skip(lens, settings.lens_names, declaration) for lens in lenses}
     return LensChoice(
         running=tuple(lens for lens in lenses if not reasons[lens.name]),
         skipped=tuple(SkippedLens(name, reason) for name, reason in reasons.items() if reason),
     )
+
+
+def read_lens_files(settings: Settings) -> list[Lens]:
+    """Read every lens of the lenses folders, by name, whether it runs or not.
+
+    Raises LensError naming file, key and remedy, and MisconfiguredError where a folder does not exist or two files
+    declare one lens.
+    """
+    lenses: dict[str, Lens] = {}
+    for folder in settings.lenses_dirs:
+        if not folder.is_dir():
+            raise MisconfiguredError(f"SEGMENTATION_LENSES_DIR: {folder} is no folder; create it, or leave it out.")
+        for path in sorted(folder.glob("*.y*ml")):
+            lens = parse_lens(path.read_text(encoding="utf-8"), str(path))
+            if lens.name in lenses:
+                raise MisconfiguredError(
+                    f"{path} and {lenses[lens.name].origin} both declare the lens {lens.name!r}: "
+                    "give one of them another name, in the file and of the file."
+                )
+            lenses[lens.name] = lens
+    return [lenses[name] for name in sorted(lenses)]
+
+
+def read_feature_contract(features_dir: Path) -> dict[str, dict[str, str]]:
+    """Return the data type of every feature, as dbt writes it, by column and feature table."""
+    tables: dict[str, dict[str, str]] = {}
+    for path in sorted(features_dir.glob("*__models.yml")):
+        for model in (yaml.safe_load(path.read_text()) or {}).get("models", []):
+            if model["name"] in FEATURE_TABLES:
+                tables[model["name"]] = {
+                    column["name"]: str(column["data_type"])
+                    for column in model["columns"]
+                    if column["name"] not in _FEATURE_KEY_COLUMNS
+                }
+    return tables
 
 
 def _reason_to_skip(lens: Lens, chosen: tuple[str, ...] | None, declaration: SourceDeclaration) -> str:
@@ -129,8 +172,10 @@ def _require_known_needs(lens: Lens, contract: Mapping[str, tuple[str, ...]]) ->
             entity, dot, column = name.partition(".")
             if entity not in contract or (dot and (key == "needs" or column not in contract[entity])):
                 known = contract.get(entity, ()) if dot and key == "needs_any" and entity in contract else contract
+                part = column if known is not contract else entity
                 raise LensError(
-                    f"lens {lens.name}: {key} {name!r} is not in the input contract; use one of {', '.join(known)}"
+                    f"{lens.origin}: {key} {name!r} is not in the input contract; "
+                    f"use one of {', '.join(nearest_names(part, known) or known)}"
                 )
 
 

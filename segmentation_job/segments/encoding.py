@@ -8,7 +8,8 @@
 | `one_hot` | whether it is each of the frequent categories | a column of its own where frequent, else all zero |
 
 A feature weighs the same whatever its encoding: the variances of its columns, over those it was fitted on, add up to 1
-(of a hurdle at most 1: who has nothing is at the mean of what others have).
+(of a hurdle at most 1: who has nothing is at the mean of what others have), times the weight that the lens gives to
+its family.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ class EncodedColumn:
 
     part: VALUE; ZERO or ABOVE_ZERO of a hurdle; CATEGORY or MISSING of a one_hot feature · category: of a CATEGORY,
     else empty · low, high: winsor bounds · mean, scale: of those it was fitted on, within the bounds · weight:
-    the square root of the column's part in its feature's variance, 1 where the feature has one column.
+    the square root of the column's part in its feature's variance (1 where the feature has one column) times the
+    weight of the feature's family.
     """
 
     part: str
@@ -167,6 +169,34 @@ def missing_shares(values: RawValues, encoding: Encoding) -> FloatArray:
     return shares
 
 
+def idle_feature_warnings(lens: Lens, encoding: Encoding, values: RawValues) -> list[str]:
+    """A sentence for each feature that says nothing of the customers fitted on: file, key, what is wrong, remedy.
+
+    lens: as read from its file · encoding: learned from the values · values: (n, d) raw, in the lens's feature order.
+    """
+    given = feature_values(values)
+    missing = missing_values(given, encoding)
+    warnings = []
+    for index, (feature, learned) in enumerate(zip(lens.features, encoding.features, strict=True)):
+        if not learned.is_idle:
+            continue
+        key = f"{lens.origin or f'lens {lens.name}'}: features[{index}].column {feature.name}"
+        customers = f"the {len(given):,} customers fitted on"
+        known = int((~missing[:, index]).sum())
+        if np.isnan(given.numbers[:, index]).all():
+            wrong, remedy = f"is empty for all of {customers}", "map what it is made from in the source"
+        elif known == 0:
+            some = ", ".join(sorted(given.texts[index])[:3])
+            wrong = f"has no value of its order for any of {customers} (they have {some})"
+            remedy = f"write features[{index}].order in the source's own words"
+        else:
+            of = "" if known == len(given) else f" for whom it is known ({known:,})"
+            wrong = f"is the same for all, or nearly all, of {customers}{of}"
+            remedy = "let the source tell customers apart by it"
+        warnings.append(f"{key} {wrong}, and has no effect; {remedy}, or take the feature out of the lens")
+    return warnings
+
+
 def frequent_categories(values: FeatureValues, index: int) -> tuple[str, ...]:
     """The categories of a text feature that are worth a column, the most frequent first, ties by name.
 
@@ -212,12 +242,16 @@ def fit_encoding(values: RawValues, lens: Lens) -> Encoding:
     _check(given, tuple(feature.name for feature in lens.features), lens.text_columns())
     if len(given) == 0:
         raise ValueError(f"lens {lens.name}: no customers to learn an encoding from")
+    learned = (
+        _fit_categories(given, index, feature)
+        if feature.encoding == "one_hot"
+        else _fit_number(_transformed(given, index, feature.encoding, feature.order), feature)
+        for index, feature in enumerate(lens.features)
+    )
     return Encoding(
         features=tuple(
-            _fit_categories(given, index, feature)
-            if feature.encoding == "one_hot"
-            else _fit_number(_transformed(given, index, feature.encoding, feature.order), feature)
-            for index, feature in enumerate(lens.features)
+            _times(encoding, lens.weight(feature.family))
+            for encoding, feature in zip(learned, lens.features, strict=True)
         )
     )
 
@@ -308,6 +342,14 @@ def _idle(feature: LensFeature, fill: float) -> FeatureEncoding:
     # One bound for all, so that a later value cannot wake a feature that the model never saw vary.
     silent = EncodedColumn(VALUE if feature.encoding != "one_hot" else MISSING, "", fill, fill, fill, 1.0, 1.0)
     return FeatureEncoding(feature.name, feature.encoding, feature.order, fill, (silent,), is_idle=True)
+
+
+def _times(feature: FeatureEncoding, family_weight: float) -> FeatureEncoding:
+    """The encoding of a feature whose squared distances count so many times."""
+    if family_weight == 1.0 or feature.is_idle:
+        return feature
+    columns = tuple(_weighed(column, _root(column.weight**2 * family_weight)) for column in feature.columns)
+    return replace(feature, columns=columns)
 
 
 def _weighed(column: EncodedColumn, weight: float) -> EncodedColumn:

@@ -7,3 +7,7 @@ class LensError(ValueError):
 
 class NoModelError(RuntimeError):
     """No number of segments gives segments large enough; the message says what to change."""
+
+
+class NoClusteringError(RuntimeError):
+    """An algorithm does not divide these customers into so many clusters; the message says why."""

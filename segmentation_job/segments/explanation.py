@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from segmentation_job.segments.encoding import (
     feature_values,
     frequent_categories,
     is_category,
+    missing_values,
     ordinal_places,
 )
 from segmentation_job.segments.lenses import SMALL_VALUE_PLACE, VALUE_PLACE, Lens, LensFeature
@@ -33,6 +35,9 @@ TRAIT_DIFFERENCE = 0.4
 FAR_DIFFERENCE = 1.0
 NAME_TRAITS = 2
 DESCRIBED_TRAITS = 3
+# Where so many of a segment lack a number, that they lack it is what there is to say of it; where more than half do,
+# its differences are those of the value that stands in for it, and are not said.
+LACKING_SHARE = 0.8
 RULE_DEPTH = 3
 
 _NUMERALS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -52,7 +57,8 @@ class Trait:
     """A feature in which a segment differs from all customers.
 
     column: "table.column" · direction: "high" or "low", "missing" where it is known of fewer · difference: of the
-    means, in standard deviations · category: the one that is more frequent, of a one_hot feature that is "high".
+    means (of a "missing" one: of the shares that lack it), in standard deviations · category: the one that is more
+    frequent, of a one_hot feature that is "high".
     """
 
     column: str
@@ -100,12 +106,14 @@ def name_segments(
     where it is taken a further one; at last a numeral.
     """
     given = feature_values(values)
-    X = encode(given, encoding)
+    # In standard deviations, whatever the lens makes of a family.
+    X = encode(given, _unweighted(encoding))
+    missing = missing_values(given, encoding)
     used = {name.casefold() for name in taken.values()}
     texts = []
     for cluster, key in enumerate(segment_keys):
         members = clusters == cluster
-        traits = _traits(X, members, encoding)
+        traits = _traits(X, missing, members, encoding, lens)
         if key in taken:
             name = taken[key]
         else:
@@ -178,23 +186,48 @@ class _Condition:
         return held
 
 
-def _traits(X: FloatArray, members: NDArray[np.bool_], encoding: Encoding) -> list[Trait]:
+def _unweighted(encoding: Encoding) -> Encoding:
+    return Encoding(
+        tuple(
+            replace(feature, columns=tuple(replace(column, weight=1.0) for column in feature.columns))
+            for feature in encoding.features
+        )
+    )
+
+
+def _traits(
+    X: FloatArray, missing: NDArray[np.bool_], members: NDArray[np.bool_], encoding: Encoding, lens: Lens
+) -> list[Trait]:
+    """X: (n, width) in standard deviations · missing: (n, d)."""
     if not members.any():
         return []
     differences = X[members].mean(axis=0) - X.mean(axis=0)
+    lacking, usual = missing[members].mean(axis=0), missing.mean(axis=0)
     traits = []
     place = 0
-    for feature in encoding.features:
+    for index, feature in enumerate(encoding.features):
         own = differences[place : place + len(feature.columns)]
-        traits += _feature_traits(feature, own)
         place += len(feature.columns)
-    return sorted(traits, key=lambda trait: -abs(trait.difference))
+        if feature.encoding == "one_hot" or lacking[index] <= 0.5:
+            traits += _feature_traits(feature, own)
+        elif lens.features[index].missing and lacking[index] >= LACKING_SHARE:
+            spread = math.sqrt(usual[index] * (1 - usual[index]))
+            difference = round(float(lacking[index] - usual[index]) / spread, 6) if spread else 0.0
+            traits += [Trait(feature.column, "missing", difference)] if difference >= TRAIT_DIFFERENCE else []
+    return sorted(traits, key=lambda trait: (not _is_lack(trait, lens), -abs(trait.difference)))
+
+
+def _is_lack(trait: Trait, lens: Lens) -> bool:
+    """Whether the trait is that a number is missing: the others mostly follow from it, so it is said first."""
+    return trait.direction == "missing" and _feature(trait.column, lens).encoding != "one_hot"
 
 
 def _feature_traits(feature: FeatureEncoding, differences: FloatArray) -> list[Trait]:
-    """differences: of the encoded columns of the feature."""
+    """differences: of the encoded columns of the feature, in standard deviations."""
+    if feature.is_idle:
+        return []
     traits = [
-        _trait(feature, column, round(float(difference) / column.weight, 6))
+        _trait(feature, column, round(float(difference), 6))
         for column, difference in zip(feature.columns, differences, strict=True)
     ]
     traits = [trait for trait in traits if abs(trait.difference) >= TRAIT_DIFFERENCE]
@@ -215,7 +248,8 @@ def _trait(feature: FeatureEncoding, column: EncodedColumn, difference: float) -
 
 def _possible_names(traits: Sequence[Trait], lens: Lens) -> Iterator[str]:
     said = _one_per_family(_sayable(traits, lens), lens)
-    names = [_name(said[:count], lens) for count in range(min(NAME_TRAITS, len(said)), len(said) + 1)]
+    fewest = 1 if said and _is_lack(said[0], lens) else min(NAME_TRAITS, len(said))
+    names = [_name(said[:count], lens) for count in range(fewest, len(said) + 1)]
     yield from names
     yield from (f"{names[0]}, group {numeral}" for numeral in _NUMERALS)
     number = len(_NUMERALS) + 2
@@ -239,7 +273,7 @@ def _name(traits: Sequence[Trait], lens: Lens) -> str:
 def _words(trait: Trait, lens: Lens) -> tuple[str, str]:
     feature = _feature(trait.column, lens)
     if trait.direction == "missing":
-        return feature.missing, ""
+        return feature.missing, feature.missing_noun
     if trait.direction == "high":
         return _filled(feature.high, trait.category), _filled(feature.high_noun, trait.category)
     return feature.low, feature.low_noun
@@ -288,13 +322,13 @@ def _phrase(trait: Trait, lens: Lens, values: FeatureValues, members: NDArray[np
     index = lens.features.index(feature)
     article, more, less = _COMPARATIVES[feature.unit]
     far = "far " if abs(trait.difference) >= FAR_DIFFERENCE else ""
-    if feature.encoding == "one_hot":
+    if feature.encoding == "one_hot" or trait.direction == "missing":
         has_it = np.isnan(values.numbers[:, index])
         what = f"with no known {feature.label}"
         if trait.direction != "missing":
             has_it = is_category(values, index, trait.category)
             what = f"with {feature.label} {trait.category}"
-        theirs, everyone = (_figure(float(chosen.mean()), "share") for chosen in (has_it[members], has_it))
+        theirs, everyone = (figure_text(float(chosen.mean()), "share") for chosen in (has_it[members], has_it))
         return f"a {far}higher share {what} ({theirs}, all customers {everyone})"
     column = ordinal_places(values, index, feature.order) if feature.order else values.numbers[:, index]
     comparative = more if trait.direction == "high" else less
@@ -313,13 +347,14 @@ def _figures(trait: Trait, feature: LensFeature, column: FloatArray, members: ND
     # Medians of rare events are all 0 and would seem to deny the difference; then the means tell it.
     for word, statistic in (("typically", np.median), ("on average", np.mean)):
         own, general = float(statistic(theirs)), float(statistic(everyone))
-        shown, compared = _figure(own, feature.unit), _figure(general, feature.unit)
+        shown, compared = figure_text(own, feature.unit), figure_text(general, feature.unit)
         if shown != compared and (own > general) == (trait.direction == "high"):
             return f" ({word} {shown}, all customers {compared})"
     return ""
 
 
-def _figure(value: float, unit: str) -> str:
+def figure_text(value: float, unit: str) -> str:
+    """A figure of a feature as people write it. unit: one of UNITS but "category"."""
     if unit in ("amount", "number"):
         return f"{round(value, 2) + 0.0:.2f}"
     if unit == "share":
@@ -400,7 +435,72 @@ def _said(condition: _Condition) -> str:
         return f"{feature.label} {'>' if condition.above else '≤'} {feature.order[int(condition.threshold)]}"
     if feature.unit == "count" and not condition.above and condition.threshold == 0:
         return f"no {feature.label}"
-    return f"{feature.label} {'>' if condition.above else '≤'} {_figure(condition.threshold, feature.unit)}"
+    return f"{feature.label} {'>' if condition.above else '≤'} {figure_text(condition.threshold, feature.unit)}"
+
+
+_FIGURE = re.compile(r"(-?\d+(?:\.\d+)?)(?:%| days?)?")
+
+
+def rule_holds(text: str, values: RawValues, lens: Lens) -> NDArray[np.bool_] | None:
+    """Who meets a rule as it was printed (n,); a missing value meets no condition.
+
+    text: of a Rule of this lens · values: (n, d) raw, in the lens's feature order, NaN where missing. None where the
+    text is no such rule: it is empty, or was printed by other labels than the lens has now.
+    """
+    given = feature_values(values)
+    met: NDArray[np.bool_] = np.ones(len(given), dtype=bool)
+    conditions = _read_conditions(text, lens)
+    if not conditions:
+        return None
+    for index, comparison, figure in conditions:
+        met &= _condition_holds(given, index, lens.features[index], comparison, figure)
+    return met
+
+
+def _read_conditions(text: str, lens: Lens) -> list[tuple[int, str, str]] | None:
+    """Feature, comparison and figure of each condition; None where the text cannot be read."""
+    if not text:
+        return []
+    for index, feature in sorted(enumerate(lens.features), key=lambda entry: -len(entry[1].label)):
+        none_of = f"no {feature.label}"
+        if feature.unit == "count" and (text == none_of or text.startswith(f"{none_of} and ")):
+            rest = _read_conditions(text[len(none_of) :].removeprefix(" and "), lens)
+            return None if rest is None else [(index, "≤", "0"), *rest]
+        comparisons = ("is not", "is") if feature.encoding == "one_hot" else ("≤", ">")
+        for comparison in comparisons:
+            start = f"{feature.label} {comparison} "
+            if not text.startswith(start):
+                continue
+            remaining = text[len(start) :]
+            # A category may hold the word "and" itself: the first place where the rest can be read ends it.
+            for end in [*(found.start() for found in re.finditer(" and ", remaining)), len(remaining)]:
+                rest = _read_conditions(remaining[end:].removeprefix(" and "), lens)
+                if rest is not None and _is_figure(remaining[:end], feature):
+                    return [(index, comparison, remaining[:end]), *rest]
+    return None
+
+
+def _is_figure(text: str, feature: LensFeature) -> bool:
+    if feature.order:
+        return text in feature.order
+    return feature.encoding == "one_hot" or _FIGURE.fullmatch(text) is not None
+
+
+def _condition_holds(
+    values: FeatureValues, index: int, feature: LensFeature, comparison: str, figure: str
+) -> NDArray[np.bool_]:
+    column = values.numbers[:, index]
+    if feature.encoding == "one_hot":
+        is_it = is_category(values, index, figure)
+        return is_it if comparison == "is" else ~is_it & ~np.isnan(column)
+    if feature.order:
+        column, threshold = ordinal_places(values, index, feature.order), float(feature.order.index(figure))
+    else:
+        found = _FIGURE.fullmatch(figure)
+        assert found is not None, "the text was read before"
+        threshold = float(found[1]) / (100 if feature.unit == "share" else 1)
+    met: NDArray[np.bool_] = column > threshold if comparison == ">" else column <= threshold
+    return met
 
 
 def _median(column: FloatArray) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import PurePath
 from typing import Any, NoReturn
 
@@ -16,10 +18,16 @@ from segmentation_job.segments.errors import LensError
 NUMBER_ENCODINGS = ("log", "as_is", "hurdle")
 CATEGORY_ENCODINGS = ("one_hot", "ordinal")
 ENCODINGS = NUMBER_ENCODINGS + CATEGORY_ENCODINGS
-ALGORITHM_NAMES = ("kmeans",)
+ALGORITHM_NAMES = (
+    "kmeans", "bisecting_kmeans", "minibatch_kmeans", "gaussian_mixture", "ward", "hdbscan", "famd_kmeans",
+)  # fmt: skip
 DIRECTIONS = ("high", "low", "missing")
 # How a figure of the feature is written and compared: 38.20 · 14 · 21 days · 35% · 0.42 · 670 · 'Married'
 UNITS = ("amount", "count", "days", "share", "number", "score", "category")
+# How what followed is measured: log(1 + x) · the value itself · 1 where it is above zero, else 0.
+MEASURES = ("log", "as_is", "any")
+# What happened in the 90 days before a date is the outcome of the segments of 90 days before it.
+OUTCOME_WINDOW = "_90d"
 # What a lens may look at only where it says that it does.
 SENSITIVE_COLUMNS = (
     "demographic_features.gender",
@@ -32,24 +40,56 @@ SMALL_VALUE_PLACE = "{small_value}"
 
 _LENS_KEYS = {
     "name", "title", "noun", "objective", "k_min", "k_max", "smallest_share", "algorithms", "seed",
-    "features", "actions", "default_action", "enabled", "needs", "needs_any", "needs_count", "sensitive",
+    "features", "weights", "actions", "default_action", "enabled", "needs", "needs_any", "needs_count", "sensitive",
     "allows_sensitive",
 }  # fmt: skip
-_OPTIONAL_LENS_KEYS = {"enabled", "needs", "needs_any", "needs_count", "sensitive", "allows_sensitive"}
-# They say where a lens runs, not what it finds.
-_KEYS_OUTSIDE_THE_VERSION = ("enabled", "needs", "needs_any", "needs_count", "sensitive", "allows_sensitive")
+_OPTIONAL_LENS_KEYS = {"weights", "enabled", "needs", "needs_any", "needs_count", "sensitive", "allows_sensitive"}
+# They say where a lens runs and stands, not what it finds.
+_KEYS_OUTSIDE_THE_VERSION = (
+    "title", "enabled", "needs", "needs_any", "needs_count", "sensitive", "allows_sensitive", "origin",
+)  # fmt: skip
 _FEATURE_KEYS = {
-    "column", "encoding", "family", "high", "low", "high_noun", "low_noun", "label", "unit", "missing", "order",
+    "column", "encoding", "family", "high", "low", "high_noun", "low_noun", "label", "unit", "missing",
+    "missing_noun", "order",
 }  # fmt: skip
-_OPTIONAL_FEATURE_KEYS = {"high_noun", "low_noun", "missing", "order"}
-_WORD_KEYS = ("high", "low", "high_noun", "low_noun", "missing")
+_OPTIONAL_FEATURE_KEYS = {"high_noun", "low_noun", "missing", "missing_noun", "order"}
+_WORD_KEYS = ("high", "low", "high_noun", "low_noun", "missing", "missing_noun")
+_NUMBER_TYPES = ("integer", "bigint", "double", "decimal", "boolean")
+# Of numbers these have few enough values to be categories.
+_COUNTABLE_TYPES = ("integer", "bigint", "boolean")
+_TEXT_TYPES = ("string",)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a segment should foretell: a feature of the 90 days after a date, known 90 days later.
+
+    table, column: where it lies; the column ends in "_90d" · measure: one of MEASURES; null counts as 0.
+    """
+
+    table: str
+    column: str
+    measure: str
+
+    @property
+    def name(self) -> str:
+        """The feature as the file writes it, "table.column"."""
+        return f"{self.table}.{self.column}"
+
+
+DEFAULT_OUTCOMES = (
+    Outcome("financial_features", "spend_amount_90d", "log"),
+    Outcome("purchase_features", "order_count_90d", "any"),
+)
+"""Revenue and activity: what a lens is judged by whose file names nothing else."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What the lens is for, in the words of the business."""
+    """What the lens is for, in the words of the business, and what its segments should therefore foretell."""
 
     description: str
+    outcomes: tuple[Outcome, ...] = DEFAULT_OUTCOMES
 
 
 @dataclass(frozen=True)
@@ -61,8 +101,9 @@ class LensFeature:
     empty where a name should not say it; "{value}" in them is the category of a one_hot feature, "{small_value}"
     the same in small letters · high_noun, low_noun: the same as a noun ("deal seekers"), empty where none sounds
     right · label: in plain words · unit: one of UNITS, "category" of a one_hot or ordinal feature alone ·
-    missing: the adjective for customers of whom a one_hot feature is not known, empty where a name should not
-    say it · order: the values of an ordinal feature, the lowest first; another value counts as missing.
+    missing: the adjective for customers of whom the feature is not known (who never bought have no last order),
+    empty where a name should not say it; missing_noun: the same as a noun · order: the values of an ordinal
+    feature, the lowest first; another value counts as missing.
     """
 
     table: str
@@ -76,6 +117,7 @@ class LensFeature:
     high_noun: str = ""
     low_noun: str = ""
     missing: str = ""
+    missing_noun: str = ""
     order: tuple[str, ...] = ()
 
     @property
@@ -114,7 +156,9 @@ class Lens:
     enabled: whether it runs where no setting names the lenses · needs: entities of the input contract without
     which it means nothing · needs_any: entities, or columns as "entity.column", of which it needs needs_count ·
     sensitive: the features that say what people may be hurt by; SENSITIVE_COLUMNS always do ·
-    allows_sensitive: whether the lens may use such features.
+    allows_sensitive: whether the lens may use such features · family_weights: by family, sorted, what the squared
+    distance in each of its features counts, where that is not 1; 0 leaves a family to be told but not used ·
+    origin: its file, for messages.
     The order of the features is the order in which their adjectives are spoken.
     """
 
@@ -136,14 +180,20 @@ class Lens:
     needs_count: int = 1
     sensitive: tuple[str, ...] = ()
     allows_sensitive: bool = False
+    family_weights: tuple[tuple[str, float], ...] = ()
+    origin: str = field(default="", compare=False)
 
     @property
     def version(self) -> str:
         """Twelve hex digits of what the lens computes, however its file is laid out and wherever it runs."""
         content = {key: value for key, value in asdict(self).items() if key not in _KEYS_OUTSIDE_THE_VERSION}
+        # It is read by people alone; what is computed from an objective are its outcomes.
+        del content["objective"]["description"]
+        # What most lenses and features do not have stays out: a further key must not give all another version.
+        if not content["family_weights"]:
+            del content["family_weights"]
         for feature in content["features"]:
-            # What most features do not have stays out: a further key must not give every lens another version.
-            for key in ("missing", "order"):
+            for key in ("missing", "missing_noun", "order"):
                 if not feature[key]:
                     del feature[key]
         text = json.dumps(content, sort_keys=True, ensure_ascii=True)
@@ -155,6 +205,10 @@ class Lens:
         for feature in self.features:
             columns.setdefault(feature.table, []).append(feature.column)
         return columns
+
+    def weight(self, family: str) -> float:
+        """What the squared distance in a feature of the family counts."""
+        return dict(self.family_weights).get(family, 1.0)
 
     def text_columns(self) -> frozenset[str]:
         """The features, "table.column", whose values are read as texts."""
@@ -172,6 +226,63 @@ def parse_lens(text: str, origin: str) -> Lens:
     except yaml.YAMLError as error:
         raise LensError(f"{origin}: not readable as YAML: {error}; mend the line it names") from error
     return _Reader(origin).lens(content)
+
+
+def require_known_features(lens: Lens, contract: Mapping[str, Mapping[str, str]]) -> None:
+    """Refuse a feature or outcome of a lens that the feature tables do not have, or not of that type.
+
+    contract: the data type of each feature, as dbt writes it, by column and table. Raises LensError naming file, key
+    and remedy, with the nearest names that there are.
+    """
+    reader = _Reader(lens.origin or f"lens {lens.name}")
+    for index, feature in enumerate(lens.features):
+        key = f"features[{index}].column"
+        kind = _data_type(feature.table, feature.column, key, contract, reader)
+        is_number = kind in _NUMBER_TYPES
+        if not is_number and kind not in _TEXT_TYPES:
+            reader.fail(key, f"{feature.name} is a {kind}", "use a feature that is a number or a text")
+        if not feature.is_text and not is_number:
+            reader.fail(
+                key,
+                f"{feature.name} is a text, and encoding {feature.encoding} is of numbers",
+                f"use {' or '.join(CATEGORY_ENCODINGS)}, or a feature that is a number",
+            )
+        if feature.is_text and is_number and kind not in _COUNTABLE_TYPES:
+            reader.fail(
+                key,
+                f"{feature.name} is a number with decimals, and encoding {feature.encoding} is of categories",
+                f"use {', '.join(NUMBER_ENCODINGS)}, or a feature that is a text",
+            )
+    for index, outcome in enumerate(lens.objective.outcomes):
+        key = f"objective.outcomes[{index}].column"
+        kind = _data_type(outcome.table, outcome.column, key, contract, reader)
+        if kind not in _NUMBER_TYPES:
+            reader.fail(key, f"{outcome.name} is no number but a {kind}", "use a feature that is a number")
+
+
+def _data_type(table: str, column: str, key: str, contract: Mapping[str, Mapping[str, str]], reader: _Reader) -> str:
+    """The type of a feature without its precision; complains where there is no such feature."""
+    if table not in contract:
+        elsewhere = [f"{other}.{column}" for other, columns in contract.items() if column in columns]
+        reader.fail(
+            key,
+            f"{table}.{column} is in no feature table: there is no {table}",
+            f"use {' or '.join(elsewhere or nearest_names(table, contract) or sorted(contract))}",
+        )
+    if column not in contract[table]:
+        names = {f"{other}.{name}": None for other, columns in contract.items() for name in columns}
+        elsewhere = [f"{other}.{column}" for other, columns in contract.items() if column in columns]
+        reader.fail(
+            key,
+            f"{table}.{column} does not exist: {table} has no such feature",
+            f"use {' or '.join(elsewhere or nearest_names(f'{table}.{column}', names) or sorted(contract[table]))}",
+        )
+    return contract[table][column].partition("(")[0].strip()
+
+
+def nearest_names(wanted: str, known: Iterable[str]) -> list[str]:
+    """The up to three known names that look most like the one wanted, the nearest first."""
+    return difflib.get_close_matches(wanted, sorted(known), n=3, cutoff=0.5)
 
 
 class _Reader:
@@ -203,11 +314,10 @@ class _Reader:
         allows_sensitive = self.flag(given.get("allows_sensitive", False), "allows_sensitive")
         sensitive = self.texts(given.get("sensitive", []), "sensitive")
         self.sensitive_features([feature.name for feature in features], sensitive, allows_sensitive)
-        objective = self.mapping(given["objective"], "objective", {"description"}, optional=set())
         return Lens(
             name=name,
             title=self.text(given["title"], "title"),
-            objective=Objective(self.text(objective["description"], "objective.description")),
+            objective=self.objective(given["objective"]),
             features=features,
             k_min=k_min,
             k_max=k_max,
@@ -226,14 +336,60 @@ class _Reader:
             needs_count=self.whole(given.get("needs_count", 1), "needs_count", at_least=1),
             sensitive=sensitive,
             allows_sensitive=allows_sensitive,
+            family_weights=self.family_weights(given.get("weights", {}), features),
+            origin=self.origin,
         )
+
+    def objective(self, value: object) -> Objective:
+        given = self.mapping(value, "objective", {"description", "outcomes"}, optional={"outcomes"})
+        description = self.text(given["description"], "objective.description")
+        if "outcomes" not in given:
+            return Objective(description)
+        outcomes = tuple(
+            self.outcome(item, f"objective.outcomes[{index}]")
+            for index, item in enumerate(self.items(given["outcomes"], "objective.outcomes"))
+        )
+        self.no_repeats([outcome.name for outcome in outcomes], "objective.outcomes", "outcome")
+        return Objective(description, outcomes)
+
+    def outcome(self, item: object, key: str) -> Outcome:
+        given = self.mapping(item, key, {"column", "measure"}, optional=set())
+        table, column = self.table_and_column(given["column"], f"{key}.column")
+        if not column.endswith(OUTCOME_WINDOW):
+            self.fail(
+                f"{key}.column",
+                f"{table}.{column} is not of the 90 days before a date, so it says nothing of those after another",
+                f"use a feature that ends in {OUTCOME_WINDOW}",
+            )
+        return Outcome(table, column, self.one_of(given["measure"], f"{key}.measure", MEASURES))
+
+    def family_weights(self, value: object, features: tuple[LensFeature, ...]) -> tuple[tuple[str, float], ...]:
+        families = sorted({feature.family for feature in features})
+        if not isinstance(value, dict):
+            self.fail("weights", f"is not a mapping but {value!r}", f"give a number to some of {', '.join(families)}")
+        for family, weight in value.items():
+            key = f"weights.{family}"
+            if family not in families:
+                remedy = f"use {' or '.join(nearest_names(str(family), families) or families)}, or take it out"
+                self.fail(key, "is of a family that no feature has", remedy)
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+                self.fail(key, f"{weight!r} is not a number", "write 1 for the usual weight, 2 for twice as much")
+            if weight < 0:
+                self.fail(key, f"{weight:g} is below zero", "write 0 to leave the family out, or a number above it")
+        if all(value.get(family, 1) == 0 for family in families):
+            self.fail("weights", "are zero for every family, so nothing would count", "give one of them a weight")
+        return tuple(sorted((family, float(weight)) for family, weight in value.items() if weight != 1))
+
+    def table_and_column(self, value: object, key: str) -> tuple[str, str]:
+        qualified = self.text(value, key)
+        table, _, column = qualified.partition(".")
+        if not table or not column or "." in column:
+            self.fail(key, f"{qualified!r} is not table.column", "name both, as in orders.amount")
+        return table, column
 
     def feature(self, item: object, key: str) -> LensFeature:
         given = self.mapping(item, key, _FEATURE_KEYS, optional=_OPTIONAL_FEATURE_KEYS)
-        qualified = self.text(given["column"], f"{key}.column")
-        table, _, column = qualified.partition(".")
-        if not table or not column or "." in column:
-            self.fail(f"{key}.column", f"{qualified!r} is not table.column", "name both, as in orders.amount")
+        table, column = self.table_and_column(given["column"], f"{key}.column")
         feature = LensFeature(
             table=table,
             column=column,
@@ -259,9 +415,9 @@ class _Reader:
             self.fail(f"{key}.order", "has one value", "list at least two, the lowest first")
         if encoding == "one_hot" and (feature.low or feature.low_noun):
             self.fail(f"{key}.low", "is never said of a one_hot feature", 'leave it empty: ""')
+        if feature.missing_noun and not feature.missing:
+            self.fail(f"{key}.missing_noun", "is never said without missing", "give missing too")
         if encoding != "one_hot":
-            if feature.missing:
-                self.fail(f"{key}.missing", "is said of one_hot features alone", "take it out")
             for name in ("high", "low", "high_noun", "low_noun"):
                 if VALUE_PLACE in getattr(feature, name) or SMALL_VALUE_PLACE in getattr(feature, name):
                     self.fail(f"{key}.{name}", f"has no {VALUE_PLACE} to say", f"use {VALUE_PLACE} with one_hot alone")
@@ -286,8 +442,11 @@ class _Reader:
             condition = self.mapping(entry, where, {"column", "is"}, optional=set())
             column = self.one_of(condition["column"], f"{where}.column", names)
             direction = self.one_of(condition["is"], f"{where}.is", DIRECTIONS)
-            encoding = features[names.index(column)].encoding
-            if direction not in (("high", "missing") if encoding == "one_hot" else ("high", "low")):
+            feature = features[names.index(column)]
+            encoding = feature.encoding
+            if direction == "missing" and encoding != "one_hot" and not feature.missing:
+                self.fail(f"{where}.is", f"'missing' never holds of {column}", "give that feature a word for missing")
+            if direction == "low" and encoding == "one_hot":
                 self.fail(f"{where}.is", f"{direction!r} never holds of a feature encoded as {encoding}", "mend it")
             conditions.append(ActionCondition(column, direction))
         return LensAction(tuple(conditions), self.text(given["action"], f"{key}.action"))

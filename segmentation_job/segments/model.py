@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from segmentation_job.segments.algorithms import squared_distances
+from segmentation_job.segments.algorithms import Geometry
 from segmentation_job.segments.encoding import (
     VALUE,
     EncodedColumn,
@@ -31,8 +31,11 @@ class Model:
 
     lens_name, lens_version: the lens it was fitted for · fitted_as_of: everything it knows happened before ·
     parent_version: the model it follows, None for the first · centroids: k × encoded columns ·
-    segment_keys, relations ("kept" or "new"): by cluster · outlier_cost: by cluster, the squared distance
-    that one in two hundred of its fitting customers exceed. Raises ValueError where lengths disagree with k.
+    segment_keys, relations ("kept" or "new"): by cluster · outlier_cost: by cluster, the cost that one in two hundred
+    of its fitting customers exceed (of hdbscan: the largest of those that it does not call noise) · maps, offsets: how
+    a cost is measured where it is not the squared distance to a centroid, see `algorithms.Geometry` · origins_hash:
+    of the cluster of everybody in scope at the fit, on which later labels stand. Raises ValueError where lengths
+    disagree with k.
     """
 
     lens_name: str
@@ -46,6 +49,9 @@ class Model:
     segment_keys: tuple[str, ...]
     relations: tuple[str, ...]
     outlier_cost: tuple[float, ...]
+    maps: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    offsets: tuple[float, ...] = ()
+    origins_hash: str = ""
 
     def __post_init__(self) -> None:
         for name in ("centroids", "segment_keys", "relations", "outlier_cost"):
@@ -54,6 +60,10 @@ class Model:
                 raise ValueError(f"model of {self.lens_name}: {name} has {found} entries for {self.k} clusters")
         if len(set(self.segment_keys)) != self.k:
             raise ValueError(f"model of {self.lens_name}: two clusters share a segment key")
+        try:
+            self.geometry  # noqa: B018 - it refuses shapes that do not fit together
+        except ValueError as error:
+            raise ValueError(f"model of {self.lens_name}: {error}") from error
 
     @property
     def version(self) -> str:
@@ -63,12 +73,22 @@ class Model:
         """
         return hashlib.sha256(_json(self._learned()).encode()).hexdigest()[:16]
 
-    def cost(self, values: RawValues) -> FloatArray:
-        """The squared distance of each customer to each cluster.
+    @property
+    def geometry(self) -> Geometry:
+        """Where the clusters lie and how far it is to them, as arrays."""
+        return Geometry(
+            centroids=np.array(self.centroids, dtype=np.float64),
+            maps=tuple(np.array(each, dtype=np.float64) for each in self.maps),
+            offsets=np.array(self.offsets, dtype=np.float64) if self.offsets else None,
+        )
 
-        values: (n, d) raw, in the lens's feature order, NaN where missing. Returns (n, k).
+    def cost(self, values: RawValues) -> FloatArray:
+        """The cost of each cluster for each customer: lower is nearer, never negative.
+
+        values: (n, d) raw, in the lens's feature order, NaN where missing. Returns (n, k); of k-means and its kin the
+        squared distance to the centroid.
         """
-        return squared_distances(encode(values, self.encoding), np.array(self.centroids))
+        return self.geometry.cost(encode(values, self.encoding))
 
     def to_json(self) -> str:
         """The whole model as JSON with sorted keys; `from_json` gives an equal one back."""
@@ -91,6 +111,9 @@ class Model:
             segment_keys=tuple(content["segment_keys"]),
             relations=tuple(content["relations"]),
             outlier_cost=tuple(content["outlier_cost"]),
+            maps=tuple(tuple(tuple(row) for row in each) for each in content.get("maps", ())),
+            offsets=tuple(content.get("offsets", ())),
+            origins_hash=content.get("origins_hash", ""),
         )
         if model.version != content["version"]:
             raise ValueError(
@@ -100,7 +123,10 @@ class Model:
         return model
 
     def _learned(self) -> dict[str, Any]:
+        # What most models do not have stays out of their content.
+        further = {name: held for name in ("maps", "offsets", "origins_hash") if (held := getattr(self, name))}
         return {
+            **further,
             "lens_name": self.lens_name,
             "lens_version": self.lens_version,
             "algorithm": self.algorithm,
@@ -116,7 +142,7 @@ class Model:
 def _written(feature: FeatureEncoding) -> dict[str, Any]:
     """The content of a feature's encoding; of a number in one column flat, as it was before there were others."""
     content = asdict(feature)
-    if feature.encoding in _FLAT_ENCODINGS:
+    if feature.encoding in _FLAT_ENCODINGS and feature.columns[0].weight == 1.0:
         (column,) = content["columns"]
         bounds = {name: column[name] for name in _FLAT_KEYS}
         return {**{name: content[name] for name in ("column", "encoding", "fill", "is_idle")}, **bounds}
@@ -125,7 +151,7 @@ def _written(feature: FeatureEncoding) -> dict[str, Any]:
 
 def _read(content: dict[str, Any]) -> FeatureEncoding:
     """The encoding that `_written` gave the content of."""
-    if content["encoding"] in _FLAT_ENCODINGS:
+    if "columns" not in content:
         column = EncodedColumn(part=VALUE, category="", weight=1.0, **{name: content[name] for name in _FLAT_KEYS})
         return FeatureEncoding(
             content["column"], content["encoding"], (), content["fill"], (column,), content["is_idle"]

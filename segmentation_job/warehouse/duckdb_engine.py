@@ -1,5 +1,6 @@
 """The warehouse on one machine: a DuckDB file that one process writes at a time."""
 
+import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 from segmentation_job.errors import MisconfiguredError, WarehouseLockedError
 from segmentation_job.warehouse.interface import Row
-from segmentation_job.warehouse.tables import TABLES
+from segmentation_job.warehouse.tables import SCHEMAS, TABLES, TABLES_VERSION_TABLE
 
 
 class DuckDBWarehouse:
@@ -33,8 +34,7 @@ class DuckDBWarehouse:
                 ) from error
             raise
         self._connection.execute("set TimeZone = 'UTC'")
-        for statement in TABLES:
-            self._connection.execute(statement)
+        self._put_tables_in_place()
 
     def __enter__(self) -> Self:
         return self
@@ -43,6 +43,39 @@ class DuckDBWarehouse:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection.close()
+
+    def _put_tables_in_place(self) -> None:
+        """Create the pipeline's own tables, and bring those of an older version to this one's columns."""
+        version = hashlib.sha256(repr(TABLES).encode()).hexdigest()
+        for schema in SCHEMAS:
+            self._connection.execute(f"create schema if not exists {schema}")
+        self._connection.execute(f"create table if not exists {TABLES_VERSION_TABLE} (version varchar not null)")
+        if self.rows(f"select version from {TABLES_VERSION_TABLE}") == [(version,)]:
+            return
+        with self.transaction():
+            for table, columns in TABLES:
+                self._connection.execute(f"create table if not exists {table} {columns}")
+                self._connection.execute(f"create or replace temporary table wanted_table {columns}")
+                self._bring_to(table, "wanted_table")
+            self._connection.execute("drop table wanted_table")
+            self._connection.execute(f"delete from {TABLES_VERSION_TABLE}")
+            self._connection.execute(f"insert into {TABLES_VERSION_TABLE} values (?)", [version])
+
+    def _bring_to(self, table: str, wanted_table: str) -> None:
+        """Give a table the columns of another; what an older version kept in a new column is null."""
+        wanted, existing = self._column_definitions(wanted_table), self._column_definitions(table)
+        for column, (kind, nullable) in wanted.items():
+            if column not in existing:
+                self._connection.execute(f'alter table {table} add column "{column}" {kind}')
+            elif nullable and not existing[column][1]:
+                self._connection.execute(f'alter table {table} alter column "{column}" drop not null')
+        for column in existing:
+            if column not in wanted:
+                self._connection.execute(f'alter table {table} drop column "{column}"')
+
+    def _column_definitions(self, table: str) -> dict[str, tuple[str, bool]]:
+        found = self.rows(f"describe {table}")
+        return {str(row[0]): (str(row[1]), row[2] == "YES") for row in found}
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         return self._connection.execute(sql, list(parameters)).fetchall()

@@ -41,7 +41,6 @@ _MODELS = """(
     k integer not null,
     fitted_as_of date not null,
     parent_version varchar,
-    {fitting_hash}
     customers_fitted bigint not null,
     parameters varchar not null
 )"""
@@ -56,9 +55,15 @@ _MODEL_CANDIDATES = """(
     inertia double,
     davies_bouldin double,
     silhouette double,
+    silhouette_error double,
+    separation double,
     smallest_share double,
     jaccard_stability double,
-    passed_gates boolean not null,
+    jaccard_error double,
+    held_out_value double,
+    held_out_error double,
+    rows_used integer,
+    passed_gates boolean,
     is_winner boolean not null,
     reason varchar not null
 )"""
@@ -96,6 +101,47 @@ _SEGMENTS = """(
     relation varchar not null
 )"""
 
+_SEGMENT_PARENTS = """(
+    {run_date}
+    lens varchar not null,
+    segment_key varchar not null,
+    parent_segment_key varchar not null
+)"""
+
+_LINEAGE = """(
+    {run_date}
+    lens varchar not null,
+    refit_date date not null,
+    model_version varchar,
+    parent_version varchar,
+    lens_version varchar not null,
+    sample_size bigint not null,
+    is_stable boolean not null,
+    reason varchar not null
+)"""
+
+_LINEAGE_DATES = """(
+    {run_date}
+    lens varchar not null,
+    refit_date date not null,
+    leans_on_date date not null,
+    content_hash varchar not null
+)"""
+
+_RUN_DATES = """(
+    as_of_date date not null,
+    lens varchar not null,
+    leans_on_date date not null,
+    content_hash varchar not null
+)"""
+
+_MODEL_ORIGINS = """(
+    {run_date}
+    model_version varchar not null,
+    customer_id varchar not null,
+    cluster integer not null
+)"""
+
 _RUNS = """(
     as_of_date date not null,
     lens varchar not null,
@@ -107,6 +153,7 @@ _RUNS = """(
     davies_bouldin double,
     silhouette double,
     jaccard_stability double,
+    held_out_value double,
     smallest_share double not null,
     outlier_share double not null,
     imputed_share double not null,
@@ -156,16 +203,22 @@ _FORECAST_MODELS = """(
 _RUN_DATE = "run_date date not null,"
 
 
-def _create(table: str, columns: str) -> str:
-    return f"create table if not exists {table} {columns}"
+def _create(table: str, columns: str) -> tuple[str, str]:
+    return table, columns
 
 
-TABLES: Final = (
-    "create schema if not exists candidate",
-    "create schema if not exists promoted",
-    "create schema if not exists pipeline",
+SCHEMAS: Final = ("candidate", "promoted", "pipeline")
+TABLES_VERSION_TABLE: Final = "pipeline.tables_version"
+"""One row: the hash of TABLES that the warehouse was last brought to."""
+
+TABLES: Final[tuple[tuple[str, str], ...]] = (
     # The dates that a run computes features for, and where the lineage of its models starts.
-    _create("pipeline.plans", "(run_date date not null, lineage_start date not null, as_of_date date not null)"),
+    _create(
+        "pipeline.plans",
+        "(run_date date not null, lineage_start date not null, as_of_date date not null, refit_months integer)",
+    ),
+    # The decisions that a run applies, as their file had them when the run was planned: one JSON object a line.
+    _create("pipeline.plan_decisions", "(run_date date not null, decisions varchar not null)"),
     _create("pipeline.facts_state", "(landing_fingerprint varchar not null, facts_version varchar not null)"),
     _create(
         "pipeline.gate_results",
@@ -199,18 +252,26 @@ TABLES: Final = (
         "pipeline.publications", "(as_of_date date not null, marts_version varchar not null, file varchar not null)"
     ),
     _create("candidate.labels", _LABELS),
-    _create("candidate.models", _MODELS.format(run_date=_RUN_DATE, fitting_hash="fitting_hash varchar not null,")),
+    _create("candidate.models", _MODELS.format(run_date=_RUN_DATE)),
     _create("candidate.model_candidates", _MODEL_CANDIDATES.format(run_date=_RUN_DATE)),
     _create("candidate.model_samples", _MODEL_SAMPLES.format(run_date=_RUN_DATE)),
     _create("candidate.model_segments", _MODEL_SEGMENTS.format(run_date=_RUN_DATE)),
     _create("candidate.segments", _SEGMENTS.format(run_date=_RUN_DATE, segment_id="")),
+    # What a segment was split from or merged of.
+    _create("candidate.segment_parents", _SEGMENT_PARENTS.format(run_date=_RUN_DATE)),
     # Segments of a model that was fitted anew for the same date, and the segments of the old one they equal.
     _create(
         "candidate.segment_equivalents",
         "(run_date date not null, lens varchar not null, earlier_key varchar not null, later_key varchar not null)",
     ),
+    _create("candidate.lineage", _LINEAGE.format(run_date=_RUN_DATE)),
+    _create("candidate.lineage_dates", _LINEAGE_DATES.format(run_date=_RUN_DATE)),
+    _create("candidate.model_origins", _MODEL_ORIGINS.format(run_date=_RUN_DATE)),
     _create("candidate.runs", _RUNS),
     _create("candidate.run_inputs", _RUN_INPUTS),
+    _create("candidate.run_dates", _RUN_DATES),
+    # Lenses that have no model for a date, and why.
+    _create("candidate.skipped_lenses", "(as_of_date date not null, lens varchar not null, reason varchar not null)"),
     *(
         _create(f"{schema}.{table}", columns)
         for schema in ("candidate", "promoted")
@@ -233,21 +294,60 @@ TABLES: Final = (
     change_cause varchar not null
 )""",
     ),
-    _create("promoted.models", _MODELS.format(run_date="", fitting_hash="")),
+    _create("promoted.models", _MODELS.format(run_date="")),
     _create("promoted.model_candidates", _MODEL_CANDIDATES.format(run_date="")),
     _create("promoted.model_samples", _MODEL_SAMPLES.format(run_date="")),
     _create("promoted.model_segments", _MODEL_SEGMENTS.format(run_date="")),
-    # Which model is in effect from which refit date on, and what it was last fitted from.
+    # The cluster of everybody in scope when a model was fitted, on which later labels stand.
+    _create("promoted.model_origins", _MODEL_ORIGINS.format(run_date="")),
+    # The model of each refit date, null where none could be fitted, and what it was last fitted from.
+    _create("promoted.lineage", _LINEAGE.format(run_date="")),
+    _create("promoted.lineage_dates", _LINEAGE_DATES.format(run_date="")),
+    # From when to when each model is in effect, as decisions and refits have it today.
     _create(
-        "promoted.lineage",
-        "(lens varchar not null, refit_date date not null, model_version varchar not null,"
-        " fitting_hash varchar not null)",
+        "pipeline.models_in_effect",
+        "(lens varchar not null, model_version varchar not null, valid_from date not null, valid_to date)",
+    ),
+    _create(
+        "pipeline.model_statuses", "(lens varchar not null, model_version varchar not null, status varchar not null)"
+    ),
+    _create(
+        "promoted.decisions",
+        """(
+    decision_id varchar not null,
+    decided_at timestamp not null,
+    kind varchar not null,
+    lens varchar not null,
+    refit_date date,
+    effective_from date,
+    segment_key varchar,
+    segment_id varchar,
+    name varchar,
+    decided_by varchar not null,
+    reason varchar not null
+)""",
+    ),
+    # What happened to models and segments, in the order in which it was promoted; never changed, never taken away.
+    _create(
+        "promoted.registry_events",
+        """(
+    event_number bigint not null,
+    run_date date not null,
+    lens varchar not null,
+    subject varchar not null,
+    subject_key varchar not null,
+    event varchar not null,
+    happened_as_of date not null,
+    details varchar not null
+)""",
     ),
     _create("promoted.segments", _SEGMENTS.format(run_date="", segment_id="segment_id varchar not null,")),
+    _create("promoted.segment_parents", _SEGMENT_PARENTS.format(run_date="")),
     _create(
         "promoted.superseded_segments",
         "(lens varchar not null, segment_id varchar not null, superseded_by varchar not null)",
     ),
     _create("promoted.runs", _RUNS),
     _create("promoted.run_inputs", _RUN_INPUTS),
+    _create("promoted.run_dates", _RUN_DATES),
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from segmentation_job.settings import Settings
+from segmentation_job.settings import SHIPPED_LENSES_DIR
 from segmentation_job.steps import ExitCode
 from tests.conftest import FIRST_NIGHT, CopyNights
 from tests.support.landing_slice import edit_landing
@@ -49,7 +49,7 @@ def test_an_order_that_moves_from_one_day_to_another_makes_the_date_one_to_compu
 def richer_lens(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The lens overall with one feature more."""
     folder = tmp_path_factory.mktemp("lenses")
-    text = (Settings.from_environment({}).lenses_dir / "overall.yaml").read_text()
+    text = (SHIPPED_LENSES_DIR / "overall.yaml").read_text()
     feature = (
         "  - column: purchase_features.line_count\n    encoding: log\n    family: lines\n    high: many-line\n"
         "    low: few-line\n    label: lines bought\n    unit: count\n"

@@ -10,7 +10,21 @@ with keys as (
         on segments.segment_id = superseded.segment_id
 ),
 
--- The name is the one that the id was first published with.
+-- What a person has called it last; a name given to any of its keys is its name.
+renamed as (
+    select
+        keys.segment_id,
+        decisions.name as segment_name,
+        row_number() over (
+            partition by keys.segment_id
+            order by decisions.decided_at desc, decisions.decision_id
+        ) as place
+    from {{ source('promoted', 'decisions') }} as decisions
+    inner join keys on decisions.segment_key = keys.segment_key
+    where decisions.kind = 'rename'
+),
+
+-- Else the one that the id was first published with.
 names as (
     select
         segment_id,
@@ -26,9 +40,13 @@ select
     keys.lens,
     keys.segment_key,
     keys.segment_id,
-    names.segment_name
+    coalesce(renamed.segment_name, names.segment_name) as segment_name
 from keys
 inner join names
     on
         keys.segment_id = names.segment_id
         and names.place = 1
+left join renamed
+    on
+        keys.segment_id = renamed.segment_id
+        and renamed.place = 1

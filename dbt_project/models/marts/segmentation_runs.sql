@@ -14,6 +14,10 @@ lineage as (
     select * from {{ source('promoted', 'lineage') }}
 ),
 
+models_in_effect as (
+    select * from {{ source('pipeline', 'models_in_effect') }}
+),
+
 -- What the features of each date would rest on today.
 promoted_scope as (
     select
@@ -25,22 +29,6 @@ promoted_scope as (
         ) as day_rank
     from feature_inputs
     inner join {{ ref('int_input_scope') }} as input_scope on input_scope.event_date < feature_inputs.as_of_date
-),
-
-refits as (
-    select
-        runs.as_of_date,
-        runs.lens,
-        lineage.model_version,
-        row_number() over (
-            partition by runs.as_of_date, runs.lens
-            order by lineage.refit_date desc
-        ) as refit_rank
-    from runs
-    inner join lineage
-        on
-            runs.lens = lineage.lens
-            and lineage.refit_date <= runs.as_of_date
 ),
 
 -- The dates with features whose rows or logic are not today's.
@@ -57,16 +45,56 @@ outdated_dates as (
         or feature_inputs.features_version != versions.version
 ),
 
+-- What went into labels and models when they were made, where it would be something else today. A date that is kept no
+-- more is taken to be what it was.
+changed_leanings as (
+    select
+        leanings.lens,
+        leanings.subject,
+        leanings.subject_date
+    from (
+        select
+            lens,
+            'labels' as subject,
+            as_of_date as subject_date,
+            leans_on_date,
+            content_hash
+        from {{ source('promoted', 'run_dates') }}
+        where leans_on_date != as_of_date
+        union all
+        select
+            lens,
+            'model' as subject,
+            refit_date as subject_date,
+            leans_on_date,
+            content_hash
+        from {{ source('promoted', 'lineage_dates') }}
+    ) as leanings
+    left join {{ source('promoted', 'dates') }} as dates on leanings.leans_on_date = dates.as_of_date
+    left join outdated_dates on leanings.leans_on_date = outdated_dates.as_of_date
+    where
+        outdated_dates.as_of_date is not null
+        or leanings.content_hash != dates.content_hash
+),
+
 outdated_refits as (
     select distinct
         runs.as_of_date,
         runs.lens
     from runs
-    inner join lineage
+    inner join changed_leanings
         on
-            runs.lens = lineage.lens
-            and lineage.refit_date < runs.as_of_date
-    inner join outdated_dates on lineage.refit_date = outdated_dates.as_of_date
+            runs.lens = changed_leanings.lens
+            and changed_leanings.subject = 'model'
+            and changed_leanings.subject_date < runs.as_of_date
+),
+
+outdated_labels as (
+    select distinct
+        lens,
+        subject_date as as_of_date
+    from changed_leanings
+    where subject = 'labels'
 ),
 
 -- A lens that is switched off is computed no more: nothing makes what it found stale.
@@ -114,12 +142,16 @@ today as (
     inner join {{ source('pipeline', 'versions') }} as versions on versions.part = concat('lens ', runs.lens)
     union all
     select
-        as_of_date,
-        lens,
+        runs.as_of_date,
+        runs.lens,
         'model' as input,
-        model_version as content_hash
-    from refits
-    where refit_rank = 1
+        models_in_effect.model_version as content_hash
+    from runs
+    inner join models_in_effect
+        on
+            runs.lens = models_in_effect.lens
+            and models_in_effect.valid_from <= runs.as_of_date
+            and (models_in_effect.valid_to is null or runs.as_of_date < models_in_effect.valid_to)
 ),
 
 compared as (
@@ -166,6 +198,7 @@ final as (
         runs.davies_bouldin,
         runs.silhouette,
         runs.jaccard_stability,
+        runs.held_out_value,
         runs.smallest_share,
         runs.outlier_share,
         runs.imputed_share,
@@ -191,6 +224,9 @@ final as (
                                 when outdated_refits.as_of_date is not null then 'a refit date before it is outdated'
                             end,
                             case
+                                when outdated_labels.as_of_date is not null then 'a date that it leans on is outdated'
+                            end,
+                            case
                                 when lineage_starts.lineage_start != runs.lineage_start
                                     then 'the lineage of models starts earlier'
                             end
@@ -208,6 +244,10 @@ final as (
         on
             runs.as_of_date = outdated_refits.as_of_date
             and runs.lens = outdated_refits.lens
+    left join outdated_labels
+        on
+            runs.as_of_date = outdated_labels.as_of_date
+            and runs.lens = outdated_labels.lens
     left join lineage_starts on runs.lens = lineage_starts.lens
     left join running_lenses on runs.lens = running_lenses.lens
 )

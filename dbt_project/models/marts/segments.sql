@@ -5,6 +5,7 @@ with aliases as (
 registered as (
     select
         segments.*,
+        aliases.segment_name,
         row_number() over (
             partition by segments.segment_id
             order by
@@ -19,12 +20,12 @@ registered as (
     inner join aliases on segments.segment_key = aliases.segment_key
 ),
 
--- A segment is seen where a model in effect has it, and at every date whose labels may hold it.
+-- A segment is seen from where a model in effect has it, and at every date whose labels may hold it.
 model_dates as (
     select
         model_version,
-        refit_date as seen_date
-    from {{ source('promoted', 'lineage') }}
+        valid_from as seen_date
+    from {{ source('pipeline', 'models_in_effect') }}
     union all
     select
         model_version,
@@ -49,13 +50,23 @@ last_seen as (
 retirements as (
     select
         last_seen.segment_id,
-        min(lineage.refit_date) as retired_as_of
+        min(models_in_effect.valid_from) as retired_as_of
     from last_seen
-    inner join {{ source('promoted', 'lineage') }} as lineage
+    inner join {{ source('pipeline', 'models_in_effect') }} as models_in_effect
         on
-            last_seen.lens = lineage.lens
-            and last_seen.last_seen_date < lineage.refit_date
+            last_seen.lens = models_in_effect.lens
+            and last_seen.last_seen_date < models_in_effect.valid_from
     group by last_seen.segment_id
+),
+
+-- The segments that it was split from or merged of.
+parents as (
+    select
+        segment_parents.segment_key,
+        {{ joined_texts('aliases.segment_id') }} as parent_segment_ids
+    from {{ source('promoted', 'segment_parents') }} as segment_parents
+    inner join aliases on segment_parents.parent_segment_key = aliases.segment_key
+    group by segment_parents.segment_key
 ),
 
 final as (
@@ -63,7 +74,7 @@ final as (
         registered.lens,
         registered.segment_id,
         registered.segment_key,
-        registered.name,
+        case when superseded.superseded_by is null then registered.segment_name else registered.name end as name,
         registered.description,
         registered.rule,
         registered.rule_precision,
@@ -80,11 +91,12 @@ final as (
             else retirements.retired_as_of
         end as retired_as_of,
         registered.relation,
-        cast(null as string) as parent_segment_ids,
+        parents.parent_segment_ids,
         superseded.superseded_by
     from registered
     left join {{ source('promoted', 'superseded_segments') }} as superseded
         on registered.segment_id = superseded.segment_id
+    left join parents on registered.segment_key = parents.segment_key
     left join last_seen on registered.segment_id = last_seen.segment_id
     left join retirements on registered.segment_id = retirements.segment_id
     where registered.place = 1

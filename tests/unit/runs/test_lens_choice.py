@@ -7,11 +7,10 @@ import pytest
 import yaml
 
 from segmentation_job.errors import MisconfiguredError
-from segmentation_job.runs.versions import choose_lenses, read_lenses, read_skipped_lenses
+from segmentation_job.runs.versions import choose_lenses, read_feature_contract, read_lenses, read_skipped_lenses
 from segmentation_job.segments.errors import LensError
-from segmentation_job.settings import Settings
-
-SHIPPED = Settings.from_environment({})
+from segmentation_job.settings import SHIPPED_LENSES_DIR, Settings
+from segmentation_job.warehouse.tables import FEATURE_TABLES
 
 
 def settings_of(**environment: str) -> Settings:
@@ -20,7 +19,7 @@ def settings_of(**environment: str) -> Settings:
 
 def lens_folder(folder: Path, **lenses: dict[str, Any]) -> str:
     """Write lenses like `overall` under other names, with keys added; return the folder's path."""
-    content = yaml.safe_load((SHIPPED.lenses_dir / "overall.yaml").read_text())
+    content = yaml.safe_load((SHIPPED_LENSES_DIR / "overall.yaml").read_text())
     for name, changes in lenses.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump({**content, "name": name, **changes}))
     return str(folder)
@@ -94,13 +93,13 @@ def test_every_entity_of_needs_must_be_there_and_one_column_of_needs_any(tmp_pat
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"needs": ["purchases"]}, "needs 'purchases' is not in the input contract; use one of .*orders"),
+        ({"needs": ["purchases"]}, "needs 'purchases' is not in the input contract; use one of .*products"),
         ({"needs": ["orders.channel"]}, "needs 'orders.channel' is not in the input contract"),
-        ({"needs_any": ["customers.shoe_size"]}, "needs_any 'customers.shoe_size' .*use one of customer_id, .*gender"),
+        ({"needs_any": ["customers.shoe_size"]}, "needs_any 'customers.shoe_size' .*use one of household_size"),
     ],
 )
 def test_a_need_that_is_not_in_the_contract_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(LensError, match=f"lens a: {message}"):
+    with pytest.raises(LensError, match=f"a.yaml: {message}"):
         read_lenses(settings_of(SEGMENTATION_LENSES_DIR=lens_folder(tmp_path, a=changes)))
 
 
@@ -108,3 +107,88 @@ def test_a_lens_that_is_off_is_read_all_the_same(tmp_path: Path) -> None:
     folder = lens_folder(tmp_path, a={"enabled": False, "k_min": 1})
     with pytest.raises(LensError, match="k_min"):
         read_lenses(settings_of(SEGMENTATION_LENSES_DIR=folder))
+
+
+def lens_of(folder: Path, name: str, **changes: Any) -> Path:
+    folder.mkdir(exist_ok=True)
+    lens_folder(folder, **{name: changes})
+    return folder
+
+
+def test_a_lens_of_one_s_own_stands_beside_those_of_another_folder(tmp_path: Path) -> None:
+    own = lens_of(tmp_path / "own", "mine")
+    settings = settings_of(SEGMENTATION_LENSES_DIR=f"{SHIPPED_LENSES_DIR}:{own}")
+    assert [lens.name for lens in read_lenses(settings)] == ["demographic", "engagement", "mine", "overall", "purchase"]
+    assert {lens.name: lens.origin for lens in read_lenses(settings)}["mine"] == str(own / "mine.yaml")
+
+
+def test_a_lens_that_two_folders_have_is_refused_with_both_files(tmp_path: Path) -> None:
+    one, two = lens_of(tmp_path / "one", "mine"), lens_of(tmp_path / "two", "mine")
+    with pytest.raises(MisconfiguredError, match=r"two/mine.yaml and .*one/mine.yaml both declare the lens 'mine'"):
+        choose_lenses(settings_of(SEGMENTATION_LENSES_DIR=f"{one}:{two}"))
+
+
+def test_a_lenses_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MisconfiguredError, match=r"SEGMENTATION_LENSES_DIR: .*nowhere is no folder"):
+        choose_lenses(settings_of(SEGMENTATION_LENSES_DIR=str(tmp_path / "nowhere")))
+
+
+FEATURE = {
+    "column": "purchase_features.recency_days",
+    "encoding": "log",
+    "family": "recency",
+    "high": "lapsed",
+    "low": "",
+    "label": "time since the last order",
+    "unit": "days",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"features": [{**FEATURE, "column": "purchase_features.recency_day"}]},
+            r"a.yaml: features\[0\].column purchase_features.recency_day does not exist: .*"
+            "use purchase_features.recency_days",
+        ),
+        (
+            {"features": [{**FEATURE, "column": "purchases.recency_days"}]},
+            r"a.yaml: features\[0\].column .*there is no purchases; use purchase_features.recency_days",
+        ),
+        (
+            {"features": [{**FEATURE, "column": "demographic_features.age_band"}]},
+            r"a.yaml: features\[0\].column demographic_features.age_band is a text, .*use one_hot or ordinal",
+        ),
+        (
+            {"features": [{**FEATURE, "column": "purchase_features.as_of_date"}]},
+            r"a.yaml: features\[0\].column purchase_features.as_of_date does not exist",
+        ),
+        (
+            {"objective": {"description": "x", "outcomes": [{"column": "financial_features.spend_90d"}]}},
+            r"a.yaml: objective.outcomes\[0\].measure is missing; add it",
+        ),
+        (
+            {
+                "objective": {
+                    "description": "x",
+                    "outcomes": [{"column": "financial_features.spent_amount_90d", "measure": "log"}],
+                }
+            },
+            r"a.yaml: objective.outcomes\[0\].column .*use financial_features.spend_amount_90d",
+        ),
+    ],
+)
+def test_what_no_feature_table_has_is_refused_before_anything_is_computed(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    folder = lens_folder(tmp_path, a={"actions": [], "enabled": False, **changes})
+    with pytest.raises(LensError, match=message):
+        choose_lenses(settings_of(SEGMENTATION_LENSES_DIR=folder))
+
+
+def test_the_feature_contract_holds_the_types_of_the_four_tables_without_their_keys() -> None:
+    contract = read_feature_contract(settings_of().dbt_project_dir / "models" / "features")
+    assert set(contract) == set(FEATURE_TABLES)
+    assert contract["financial_features"]["spend_amount_90d"] == "decimal(18, 2)"
+    assert not {"as_of_date", "customer_id"} & set().union(*contract.values())

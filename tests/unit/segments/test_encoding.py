@@ -18,6 +18,7 @@ from segmentation_job.segments.encoding import (
     FloatArray,
     encode,
     fit_encoding,
+    idle_feature_warnings,
     missing_shares,
     quantise,
 )
@@ -254,3 +255,58 @@ def test_a_category_that_was_read_as_a_number_is_refused() -> None:
         fit_encoding(np.ones((3, 1)), _of_one("one_hot"))
     with pytest.raises(ValueError, match=r"feature t\.a was read as a text, but its encoding is of a number"):
         fit_encoding(_texts("a", "b"), replace(LENS, features=LENS.features[:1]))
+
+
+def test_a_weight_multiplies_the_squared_distance_in_each_feature_of_the_family(
+    make_lens: Any, lens: Lens, shop: FloatArray
+) -> None:
+    plain = encode(shop, fit_encoding(shop, lens))
+    weighed = encode(shop, fit_encoding(shop, make_lens(weights={"deals": 3, "basket": 0})))
+    between = (plain[:50] - plain[50:100]) ** 2
+    assert np.allclose((weighed[:50] - weighed[50:100]) ** 2, between * [1, 0, 3])
+
+
+def test_a_weight_reaches_every_column_of_a_category_and_of_a_hurdle(make_lens: Any) -> None:
+    hurdle = {"column": "t.a", "encoding": "hurdle", "family": "a", "high": "a", "low": "", "label": "a"}
+    features = [
+        {**hurdle, "unit": "count"},
+        {**hurdle, "column": "t.b", "encoding": "one_hot", "family": "b", "unit": "category"},
+    ]
+    values = FeatureValues(
+        np.column_stack([np.arange(60) % 4, np.arange(60) % 3]).astype(float), {1: ("north", "south", "west")}
+    )
+    plain, weighed = (
+        fit_encoding(values, make_lens(features=features, actions=[], **more)) for more in ({}, {"weights": {"b": 4}})
+    )
+    ratios = [
+        [new.weight / old.weight for old, new in zip(before.columns, after.columns, strict=True)]
+        for before, after in zip(plain.features, weighed.features, strict=True)
+    ]
+    assert ratios == [[1, 1], pytest.approx([2, 2, 2])]
+
+
+def test_an_idle_feature_is_warned_of_with_file_key_and_remedy(make_lens: Any) -> None:
+    number = {"encoding": "log", "family": "a", "high": "", "low": "", "label": "a", "unit": "count"}
+    text = {**number, "unit": "category"}
+    features = [
+        {**number, "column": "t.varies"},
+        {**number, "column": "t.empty"},
+        {**number, "column": "t.constant"},
+        {**text, "column": "t.band", "encoding": "ordinal", "order": ["low", "high"]},
+        {**text, "column": "t.place", "encoding": "one_hot"},
+    ]
+    lens = make_lens(features=features, actions=[])
+    numbers = np.column_stack([np.arange(50), [np.nan] * 50, [7.0] * 49 + [np.nan], [0.0] * 50, [0.0] * 50])
+    values = FeatureValues(numbers, {3: ("niedrig",), 4: ("north",)})
+    assert idle_feature_warnings(lens, fit_encoding(values, lens), values) == [
+        "lenses/shop.yaml: features[1].column t.empty is empty for all of the 50 customers fitted on, and has no"
+        " effect; map what it is made from in the source, or take the feature out of the lens",
+        "lenses/shop.yaml: features[2].column t.constant is the same for all, or nearly all, of the 50 customers fitted"
+        " on for whom it is known (49), and has no effect; let the source tell customers apart by it, or take the"
+        " feature out of the lens",
+        "lenses/shop.yaml: features[3].column t.band has no value of its order for any of the 50 customers fitted on"
+        " (they have niedrig), and has no effect; write features[3].order in the source's own words, or take the"
+        " feature out of the lens",
+        "lenses/shop.yaml: features[4].column t.place is the same for all, or nearly all, of the 50 customers fitted"
+        " on, and has no effect; let the source tell customers apart by it, or take the feature out of the lens",
+    ]

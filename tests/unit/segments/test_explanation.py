@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from segmentation_job.segments.explanation import (
     Trait,
     _measures,
     _simplified,
+    _words,
     name_segments,
     recommended_action,
+    rule_holds,
     shallow_rule,
 )
 from segmentation_job.segments.lenses import Lens, parse_lens
@@ -298,3 +301,95 @@ def test_a_rule_names_the_category_and_an_unknown_one_meets_no_condition(make_le
     others = shallow_rule(values, np.repeat([0, 1], [100, 200]), 1, lens)
     assert others.text == "region is not North"
     assert (others.precision, others.recall) == (1.0, 0.7)
+
+
+def never_buyers(make_lens: Any, share_known: float = 0.0, **changes: Any) -> tuple[FloatArray, Lens]:
+    """Three groups, the last of which has no second figure, and little of the others."""
+    random = np.random.default_rng(5)
+    values = np.column_stack([random.normal(level, 1, 300) for level in (50, 50, 50)])
+    values[:100, 0] += 8
+    values[200:, 0] -= 20
+    values[200:, 2] -= 20
+    values[200 + int(100 * share_known) :, 1] = np.nan
+    features = [
+        {**FEATURE, "column": "t.a", "family": "a", "high": "busy", "low": "few-aisle", "label": "aisles"},
+        {**FEATURE, "column": "t.b", "family": "b", "high": "lapsed", "low": "recent", "label": "time since an order"}
+        | {"missing": "not-yet-buying", "missing_noun": "not-yet-buying visitors"}
+        | changes,
+        {**FEATURE, "column": "t.c", "family": "c", "high": "", "low": "poor", "label": "spend"},
+    ]
+    action = {"when": {"column": "t.b", "is": "missing"}, "action": "Welcome them."}
+    return values, make_lens(features=features, actions=[action] if changes.get("missing", "x") else [])
+
+
+def test_who_has_no_last_order_is_named_by_that_and_not_by_what_follows_from_it(make_lens: Any) -> None:
+    values, lens = never_buyers(make_lens)
+    texts_found = texts(values, GROUPS, lens)
+    last = texts_found[2]
+    assert last.name == "Not-yet-buying visitors"
+    assert (last.traits[0].column, last.traits[0].direction) == ("t.b", "missing")
+    # A third lack it, all of these do: (1 - 1/3) / sqrt(1/3 * 2/3).
+    assert last.traits[0].difference == pytest.approx((2 / 3) / np.sqrt(2 / 9), abs=1e-6)
+    assert "a far higher share with no known time since an order (100%, all customers 33.3%)" in last.description
+    assert recommended_action(last.traits, lens) == "Welcome them."
+    again = texts(values, GROUPS, lens, taken={"gone": "Not-yet-buying visitors"})[2].name
+    assert again == "Poor not-yet-buying visitors"
+
+
+def test_a_figure_that_most_of_a_segment_lack_is_not_told_by_what_stands_in_for_it(make_lens: Any) -> None:
+    for share_known, says in ((0.1, True), (0.4, False)):
+        values, lens = never_buyers(make_lens, share_known)
+        values[:200, 1] = np.linspace(1, 99, 200) ** 3
+        values[200:, 1] = np.where(np.isnan(values[200:, 1]), np.nan, 1.0)
+        traits = {trait.column: trait.direction for trait in texts(values, GROUPS, lens)[2].traits}
+        assert traits.get("t.b") == ("missing" if says else None)
+    values, silent = never_buyers(make_lens, missing="", missing_noun="")
+    assert "t.b" not in {trait.column for trait in texts(values, GROUPS, silent)[2].traits}
+
+
+def test_what_a_family_weighs_changes_no_word_about_a_segment(make_lens: Any, shop: FloatArray, lens: Lens) -> None:
+    weighed = make_lens(weights={"deals": 0, "basket": 5})
+    assert texts(shop, GROUPS, weighed) == texts(shop, GROUPS, lens)
+
+
+def test_a_printed_rule_holds_of_exactly_those_whom_its_figures_count(make_lens: Any) -> None:
+    random = np.random.default_rng(2)
+    numbers = np.column_stack([random.integers(0, 3, 400), random.poisson(2, 400), random.normal(40, 9, 400)])
+    numbers = numbers.astype(float)
+    numbers[:40, 2] = np.nan
+    numbers[20:50, 0] = np.nan
+    lens = lens_of(make_lens)
+    named = [replace(lens.features[1], unit="count", label="orders and more"), replace(lens.features[2], label="no")]
+    lens = replace(lens, features=(lens.features[0], *named))
+    values = FeatureValues(numbers, {0: ("North", "South and West", "East")})
+    checked = 0
+    for target in (numbers[:, 0] == 1, numbers[:, 1] == 0, (numbers[:, 2] > 45) & (numbers[:, 0] != 1)):
+        members = (target ^ (random.random(400) < 0.05)).astype(np.int64)
+        for cluster in (0, 1):
+            rule = shallow_rule(values, members, cluster, lens)
+            met = rule_holds(rule.text, values, lens)
+            assert met is not None, rule.text
+            assert round(float((members[met] == cluster).mean()), 6) == rule.precision
+            assert round(float(met[members == cluster].mean()), 6) == rule.recall
+            checked += "South and West" in rule.text or "orders and more" in rule.text
+    assert checked > 2
+
+
+def test_a_rule_in_other_words_than_the_lens_has_cannot_be_checked(shop: FloatArray, lens: Lens) -> None:
+    for text in ("", "orders placed > 3", "orders > many", "orders > 3 and", "orders > 3 or deals > 5%"):
+        assert rule_holds(text, shop, lens) is None
+    assert rule_holds("orders > 3 and deals > 5%", shop, lens) is not None
+
+
+@pytest.mark.parametrize("name", ["demographic", "engagement", "financial", "overall", "purchase"])
+def test_every_word_that_a_shipped_name_can_say_has_an_action_of_its_own(name: str) -> None:
+    path = OVERALL_PATH.with_name(f"{name}.yaml")
+    lens = parse_lens(path.read_text(encoding="utf-8"), str(path))
+    said = [
+        Trait(feature.name, direction, 1.0, "North")
+        for feature in lens.features
+        for direction in ("high", "low", "missing")
+        if _words(Trait(feature.name, direction, 1.0, "North"), lens)[0]
+    ]
+    unanswered = [trait for trait in said if recommended_action([trait], lens) == lens.default_action]
+    assert unanswered == []

@@ -9,7 +9,7 @@ import yaml
 import segmentation_job
 from segmentation_job.segments import algorithms, encoding, lenses
 from segmentation_job.segments.errors import LensError
-from segmentation_job.segments.lenses import Lens, parse_lens
+from segmentation_job.segments.lenses import DEFAULT_OUTCOMES, Lens, Outcome, parse_lens, require_known_features
 
 ORDERS = {
     "column": "purchases.order_count",
@@ -56,7 +56,7 @@ REGION = {**ORDERS, "column": "places.region", "encoding": "one_hot", "high": "{
         ),
         ({"features": [{**ORDERS, "weight": 2}]}, "features[0].weight is unknown", "use one of"),
         ({"features": [{**ORDERS, "high": 3}]}, "features[0].high is not a text but 3", "quote it"),
-        ({"objective": "sell more"}, "objective is not a mapping", "give it the keys description"),
+        ({"objective": "sell more"}, "objective is not a mapping", "give it the keys description, outcomes"),
         (
             {"actions": [{"when": {"column": "a.b", "is": "high"}, "action": "Act."}]},
             "actions[0].when[0].column 'a.b' is unknown",
@@ -70,7 +70,7 @@ REGION = {**ORDERS, "column": "places.region", "encoding": "one_hot", "high": "{
         (
             {"actions": [{"when": {"column": "money.deal_share", "is": "missing"}, "action": "Act."}]},
             "actions[0].when[0].is 'missing' never holds",
-            "mend it",
+            "give that feature a word",
         ),
         ({"enabled": "no"}, "enabled is not true or false but 'no'", "write true or false"),
         ({"needs": "orders"}, "needs is not a list", "at least one entry"),
@@ -85,7 +85,28 @@ REGION = {**ORDERS, "column": "places.region", "encoding": "one_hot", "high": "{
             "at least two",
         ),
         ({"features": [{**REGION, "low": "far"}]}, "features[0].low is never said of a one_hot", "leave it empty"),
-        ({"features": [{**ORDERS, "missing": "unknown"}]}, "features[0].missing is said of one_hot", "take it out"),
+        (
+            {"features": [{**ORDERS, "missing_noun": "visitors"}]},
+            "features[0].missing_noun is never said without missing",
+            "give missing too",
+        ),
+        ({"weights": {"basket": -0.5}}, "weights.basket -0.5 is below zero", "write 0 to leave the family out"),
+        ({"weights": {"baskets": 2}}, "weights.baskets is of a family that no feature has", "use basket, or take it"),
+        ({"weights": {"basket": "much"}}, "weights.basket 'much' is not a number", "write 1 for the usual weight"),
+        ({"weights": {"basket": float("nan")}}, "weights.basket nan is not a number", "write 1"),
+        ({"weights": {"basket": 0, "frequency": 0, "deals": 0}}, "weights are zero for every family", "a weight"),
+        ({"weights": [2]}, "weights is not a mapping", "give a number to some of basket, deals, frequency"),
+        (
+            {"objective": {"description": "x", "outcomes": [{"column": "money.spend_30d", "measure": "log"}]}},
+            "objective.outcomes[0].column money.spend_30d is not of the 90 days",
+            "ends in _90d",
+        ),
+        (
+            {"objective": {"description": "x", "outcomes": [{"column": "money.spend_90d", "measure": "root"}]}},
+            "objective.outcomes[0].measure 'root' is unknown",
+            "use one of log, as_is, any",
+        ),
+        ({"objective": {"description": "x", "outcomes": []}}, "objective.outcomes is not a list", "at least one"),
         ({"features": [{**ORDERS, "high": "{value}"}]}, "features[0].high has no {value}", "with one_hot alone"),
         (
             {"features": [{**REGION, "column": "demographic_features.ethnicity"}]},
@@ -167,3 +188,94 @@ def test_the_overall_lens_keeps_its_bounds() -> None:
     assert 3 <= overall.k_min <= overall.k_max <= 12
     assert overall.smallest_share >= 0.01
     assert len(overall.features) == 14
+
+
+def test_a_lens_is_judged_by_revenue_and_activity_unless_its_file_names_something_else(make_lens: Any) -> None:
+    assert make_lens().objective.outcomes == DEFAULT_OUTCOMES
+    assert [(outcome.name, outcome.measure) for outcome in DEFAULT_OUTCOMES] == [
+        ("financial_features.spend_amount_90d", "log"),
+        ("purchase_features.order_count_90d", "any"),
+    ]
+    own = {"description": "sell more", "outcomes": [{"column": "web.session_count_90d", "measure": "any"}]}
+    assert make_lens(objective=own).objective.outcomes == (Outcome("web", "session_count_90d", "any"),)
+
+
+def test_the_version_changes_with_what_is_computed_alone(lens: Lens, make_lens: Any) -> None:
+    default = [{"column": outcome.name, "measure": outcome.measure} for outcome in DEFAULT_OUTCOMES]
+    same = make_lens(
+        title="Another title",
+        objective={"description": "in other words", "outcomes": default},
+        weights={"deals": 1, "basket": 1.0},
+    )
+    assert same.version == lens.version
+    changed = [
+        make_lens(weights={"deals": 2}),
+        make_lens(objective={"description": "sell more", "outcomes": default[:1]}),
+        make_lens(features=[{**ORDERS, "missing": "new"}], actions=[]),
+        make_lens(features=[ORDERS], actions=[]),
+    ]
+    assert len({lens.version, *(other.version for other in changed)}) == 5
+    assert make_lens(weights={"deals": 2, "basket": 1}).version == make_lens(weights={"deals": 2}).version
+
+
+def test_a_lens_knows_its_file_and_the_weights_of_its_families(make_lens: Any) -> None:
+    lens = make_lens(weights={"deals": 2.5})
+    assert lens.origin == "lenses/shop.yaml"
+    assert [lens.weight(family) for family in ("deals", "basket")] == [2.5, 1.0]
+
+
+CONTRACT = {
+    "purchases": {"order_count": "bigint", "basket_amount": "decimal(18, 2)", "first_date": "date"},
+    "money": {"deal_share": "double", "spend_90d": "double", "method": "string"},
+}
+
+
+@pytest.mark.parametrize(
+    ("feature", "message"),
+    [
+        (
+            {"column": "purchases.order_counts"},
+            "features[0].column purchases.order_counts does not exist: purchases has no such feature;"
+            " use purchases.order_count",
+        ),
+        (
+            {"column": "purchase.order_count"},
+            "features[0].column purchase.order_count is in no feature table: there is no purchase;"
+            " use purchases.order_count",
+        ),
+        ({"column": "mony.shoe_size"}, "there is no mony; use money"),
+        ({"column": "purchases.deal_share"}, "purchases has no such feature; use money.deal_share"),
+        ({"column": "money.method"}, "money.method is a text, and encoding log is of numbers; use one_hot or ordinal"),
+        ({"column": "purchases.first_date"}, "purchases.first_date is a date; use a feature that is a number or"),
+        (
+            {"column": "money.deal_share", "encoding": "one_hot", "unit": "category", "low": ""},
+            "money.deal_share is a number with decimals, and encoding one_hot is of categories; use log, as_is",
+        ),
+    ],
+)
+def test_a_feature_that_is_not_in_the_tables_or_of_another_type_is_refused(
+    make_lens: Any, feature: dict[str, str], message: str
+) -> None:
+    outcomes = [{"column": "money.spend_90d", "measure": "log"}]
+    objective = {"description": "x", "outcomes": outcomes}
+    lens = make_lens(features=[{**ORDERS, **feature}], actions=[], objective=objective)
+    with pytest.raises(LensError) as refusal:
+        require_known_features(lens, CONTRACT)
+    assert str(refusal.value).startswith("lenses/shop.yaml: features[0].column ")
+    assert message in str(refusal.value)
+    require_known_features(make_lens(objective=objective), CONTRACT)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("money.spent_90d", "money.spent_90d does not exist: money has no such feature; use money.spend_90d"),
+        ("cash.spend_90d", "there is no cash; use money.spend_90d"),
+    ],
+)
+def test_an_outcome_that_is_not_in_the_tables_is_refused(make_lens: Any, column: str, message: str) -> None:
+    lens = make_lens(objective={"description": "x", "outcomes": [{"column": column, "measure": "log"}]})
+    with pytest.raises(LensError) as refusal:
+        require_known_features(lens, CONTRACT)
+    assert str(refusal.value).startswith("lenses/shop.yaml: objective.outcomes[0].column ")
+    assert message in str(refusal.value)

@@ -199,3 +199,10 @@ def test_a_lens_with_fewer_than_two_features_that_vary_is_refused_with_the_remed
     values[:, 2] = 0.5
     with pytest.raises(LensError, match=r"lens shop: of its 3 features 1 vary .* 2018-01-01.*SEGMENTATION_LENSES"):
         require_live_features(fit_encoding(values, lens), lens, AS_OF)
+
+
+def test_a_weighed_model_is_stored_and_read_back_with_its_weights(make_lens: Any, shop: FloatArray) -> None:
+    model = fit_model(shop, make_lens(weights={"deals": 3, "basket": 0}), "kmeans", 3, AS_OF)
+    read = Model.from_json(model.to_json())
+    assert [feature.columns[0].weight for feature in read.encoding.features] == [1.0, 0.0, quantise(np.sqrt([3.0]))[0]]
+    assert np.array_equal(read.cost(shop), model.cost(shop))

@@ -1,0 +1,169 @@
+"""What people decide about segments and models: appended to a file, applied by the next run.
+
+The file is one JSON object a line. It is the only thing that a person writes; everything else follows from the data.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from segmentation_job.errors import MisconfiguredError
+
+
+class DecisionKind(StrEnum):
+    """What can be decided."""
+
+    RENAME = "rename"
+    HOLD = "hold"
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+ABOUT_MODELS = (DecisionKind.HOLD, DecisionKind.APPROVE, DecisionKind.REJECT)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision.
+
+    decided_at: UTC, without zone. refit_date, effective_from: of decisions about the model of a refit date, and the
+    as-of date from which they count; earlier dates stay what they are. segment_key, segment_id, name: of a rename.
+    decided_by, reason: as the person wrote them.
+    """
+
+    decided_at: datetime
+    kind: DecisionKind
+    lens: str
+    refit_date: date | None = None
+    effective_from: date | None = None
+    segment_key: str | None = None
+    segment_id: str | None = None
+    name: str | None = None
+    decided_by: str = ""
+    reason: str = ""
+
+    @property
+    def decision_id(self) -> str:
+        """Sixteen hex digits of what was decided and when."""
+        return hashlib.sha256(_line(self).encode()).hexdigest()[:16]
+
+
+class ModelStatus(StrEnum):
+    """Whether the model of a refit date may be in effect at a date."""
+
+    PROMOTED = "promoted"
+    HELD = "held"
+    REJECTED = "rejected"
+
+
+_STATUS_BY_KIND = {
+    DecisionKind.HOLD: ModelStatus.HELD,
+    DecisionKind.APPROVE: ModelStatus.PROMOTED,
+    DecisionKind.REJECT: ModelStatus.REJECTED,
+}
+
+
+def append_decision(path: Path, decision: Decision) -> None:
+    """Append a decision to the file, whole or not at all, and wait until it is on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    line = f"{_line(decision)}\n".encode()
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        size = os.fstat(descriptor).st_size
+        # Whoever was killed while writing left half a line: what comes next begins on a line of its own.
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            line = b"\n" + line
+        os.write(descriptor, line)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_decisions(path: Path) -> tuple[Decision, ...]:
+    """Return the decisions of the file, in the order in which they were made; none where there is no file.
+
+    Raises MisconfiguredError naming file and line where a line cannot be read; half a line at the end, which a killed
+    command left behind, is no decision.
+    """
+    if not path.exists():
+        return ()
+    text = path.read_text()
+    lines = text.splitlines()
+    decisions = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            decisions.append(parse_decision(line))
+        except (ValueError, KeyError, TypeError) as error:
+            if number == len(lines) and not text.endswith("\n"):
+                continue
+            raise MisconfiguredError(
+                f"{path}, line {number}: no decision can be read from it ({error}). Mend or remove the line."
+            ) from error
+    return tuple(sorted(decisions, key=lambda decision: decision.decided_at))
+
+
+def parse_decision(line: str) -> Decision:
+    """Return the decision of a line; raise ValueError, KeyError or TypeError where there is none in it."""
+    content: dict[str, Any] = json.loads(line)
+    kind = DecisionKind(content.pop("kind"))
+    decided_at = datetime.fromisoformat(content.pop("decided_at"))
+    for name in ("refit_date", "effective_from"):
+        content[name] = date.fromisoformat(content[name]) if content.get(name) else None
+    decision = Decision(decided_at=decided_at, kind=kind, **content)
+    lacking = ("refit_date", "effective_from") if kind in ABOUT_MODELS else ("segment_key", "name")
+    for name in lacking:
+        if getattr(decision, name) is None:
+            raise ValueError(f"a {kind} needs {name}")
+    return decision
+
+
+def write_decision(decision: Decision) -> str:
+    """Return the line that `parse_decision` reads."""
+    return _line(decision)
+
+
+def model_status(
+    lens: str, refit_date: date, as_of: date, *, is_stable: bool, decisions: Iterable[Decision]
+) -> ModelStatus:
+    """Return whether the model of a refit date may be in effect at a date.
+
+    The newest decision that counts by then says so; without one it is promoted where its stability passed (is_stable)
+    and waits where it did not. decisions: in the order in which they were made.
+    """
+    status = ModelStatus.PROMOTED if is_stable else ModelStatus.HELD
+    for decision in decisions:
+        if decision.kind not in ABOUT_MODELS or (decision.lens, decision.refit_date) != (lens, refit_date):
+            continue
+        if decision.effective_from is not None and decision.effective_from <= as_of:
+            status = _STATUS_BY_KIND[decision.kind]
+    return status
+
+
+def decision_dates(lens: str, decisions: Sequence[Decision]) -> list[date]:
+    """Return the dates from which decisions about a lens's models count, ascending."""
+    return sorted(
+        {
+            decision.effective_from
+            for decision in decisions
+            if decision.lens == lens and decision.effective_from is not None
+        }
+    )
+
+
+def _line(decision: Decision) -> str:
+    content = {key: value for key, value in asdict(decision).items() if value not in (None, "")}
+    return json.dumps(content, sort_keys=True, ensure_ascii=False, default=_text)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{value!r} has no place in a decision")
