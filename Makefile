@@ -11,8 +11,6 @@ FORCE ?=
 TESTS ?=
 WORKERS ?= 2
 PORT ?= 8080
-# Where shops that were built for a measurement are kept; remove it when the disk is short.
-MEASUREMENT_CACHE ?= .venv/measurements
 
 UV_VERSION := 0.13.9
 STAMP := .venv/.installed-from-lock
@@ -71,8 +69,7 @@ point-in-time: $(STAMP) ## Compute 20 random dates from all data and from data c
 	@POINT_IN_TIME_DATES=$${POINT_IN_TIME_DATES:-20} $(BIN)/pytest -n $(WORKERS) --dist load tests/integration/test_point_in_time.py
 
 emerging: $(STAMP) ## Measure how soon an emerging segment is announced, and how often falsely (30 shops, about 10 minutes)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.measurements.emerging --workers $(WORKERS) \
-		--cache $(MEASUREMENT_CACHE) --lens segmentation_job/lenses/overall.yaml
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.measurements.emerging --workers $(WORKERS)
 
 evaluate: $(STAMP) ## Run a date of the past and compare its forecasts with what came in the 90 days after it
 	@$(BIN)/segmentation evaluate $(if $(strip $(AS_OF)),--as-of $(AS_OF))

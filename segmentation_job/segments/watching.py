@@ -5,6 +5,7 @@ Each is seen by comparing customers of two dates under one model, so that nothin
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from segmentation_job.segments.algorithms import IntArray, nearest
@@ -37,6 +39,8 @@ DRIFTING = "drifting"
 # Nights back to what today is compared with: the shorter sees what is sudden, the longer what is slow.
 NIGHTS_BACK = (28, 56)
 MICRO_CELLS = 40
+# Cells are a grid to count in, not a result: they need not have converged.
+_ITERATIONS = 30
 HOT_GROWTH = 1.5
 HOT_SIGNIFICANCE = 4.0
 HOT_GAIN = 0.005
@@ -456,8 +460,9 @@ def _micro_cells(pooled: FloatArray) -> IntArray:
     """Cut rows (n, d) into at most 40 cells by k-means; (n,)."""
     # There are no more cells than distinct rows; equal customers may differ in the last bits once they are aligned.
     distinct = len(np.unique(pooled[: 50 * MICRO_CELLS].round(9), axis=0))
-    kmeans = KMeans(n_clusters=min(MICRO_CELLS, distinct), n_init=1, algorithm="lloyd", random_state=_SEED)
-    with threadpool_limits(limits=1):
+    kmeans = KMeans(n_clusters=min(MICRO_CELLS, distinct), n_init=1, max_iter=_ITERATIONS, random_state=_SEED)
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
         cells: IntArray = kmeans.fit_predict(np.ascontiguousarray(pooled)).astype(np.int64)
     return cells
 
