@@ -163,40 +163,21 @@ def emergence(now: Sample, then: Sample, k: int, nights: int) -> Emergence:
 
     now, then: the customers of two dates under one model · k: its clusters · nights: between the dates.
 
-    Then's customers are moved by the difference of the interquartile means, feature by feature, so that a season that
-    moves everyone is nobody's growth (of medians, a count that goes from 2 to 3 would tear the two dates apart). Both
-    are cut into 40 cells by k-means. With a customers now and b then, scaled to as many customers, and k = 5n/8000, a
-    cell is hot where (a+k)/(b+k), divided by its segment's own growth where that is above 1, exceeds 1.5 and
-    (a−b)/sqrt(a+b+1) exceeds 4. The same bits for the same rows. Without customers on either date there is no growth.
+    Both dates' customers are cut into 40 cells by k-means. With a customers now and b then, scaled to as many
+    customers, and k = 5n/8000, a cell is hot where (a+k)/(b+k), divided by its segment's own growth where that is
+    above 1, exceeds 1.5 and (a−b)/sqrt(a+b+1) exceeds 4. Then's customers are moved along with the season first, by
+    the difference of interquartile means (of medians, a count that goes from 2 to 3 would tear the dates apart): once
+    within segments and once of all customers, and the smaller growth counts. Within segments alone, a season that few
+    follow looks like growth; of all alone, a share that changes moves customers who stood still. The same bits for the
+    same rows. Without customers on either date there is no growth.
     """
-    nobody = np.zeros(len(now), dtype=bool)
     if not len(now) or not len(then):
-        return Emergence(nights, len(now), (), nobody)
-    aligned = then.encoded + (_interquartile_mean(now.encoded) - _interquartile_mean(then.encoded))
-    cell_of = _micro_cells(np.vstack([now.encoded, aligned]))
-    cells = int(cell_of.max()) + 1
-    scale = len(now) / len(then)
-    pseudo = PSEUDO_COUNT_SHARE * len(now)
-
-    here, before = cell_of[: len(now)], cell_of[len(now) :]
-    a = np.bincount(here, minlength=cells).astype(np.float64)
-    b = np.bincount(before, minlength=cells) * scale
-    segment_now = np.bincount(now.clusters, minlength=k)
-    segment_then = np.bincount(then.clusters, minlength=k) * scale
-    own_growth = np.maximum(1.0, (segment_now + pseudo) / (segment_then + pseudo))
-    both = np.zeros((cells, k), dtype=np.int64)
-    np.add.at(both, (cell_of, np.concatenate([now.clusters, then.clusters])), 1)
-    cluster = both.argmax(axis=1)
-
-    growth = (a + pseudo) / (b + pseudo) / own_growth[cluster]
-    significance = (a - b) / np.sqrt(a + b + 1)
-    hot = np.flatnonzero((growth > HOT_GROWTH) & (significance > HOT_SIGNIFICANCE))
-    hot = hot[np.lexsort((hot, b[hot] - a[hot]))]
-    found = tuple(
-        HotCell(int(a[cell]), float(b[cell]), float(growth[cell]), float(significance[cell]), int(cluster[cell]))
-        for cell in hot
-    )
-    return Emergence(nights, len(now), found, np.isin(here, hot))
+        return Emergence(nights, len(now), (), np.zeros(len(now), dtype=bool))
+    found = _emergence(now, then, _shift_within_segments(now, then, k), k, nights)
+    if not found.cells:
+        return found
+    shift = _interquartile_mean(now.encoded) - _interquartile_mean(then.encoded)
+    return min(found, _emergence(now, then, shift, k, nights), key=lambda one: one.gained_share)
 
 
 def strongest_emergence(now: Sample, earlier: Mapping[int, Sample], k: int) -> Emergence:
@@ -456,6 +437,34 @@ def drifting_alarms(then: RawValues, now: RawValues, model: Model, lens: Lens) -
     return alarms
 
 
+def _emergence(now: Sample, then: Sample, shift: FloatArray, k: int, nights: int) -> Emergence:
+    """The hot cells where then's customers are moved by a shift (d,)."""
+    cell_of = _micro_cells(np.vstack([now.encoded, then.encoded + shift]))
+    cells = int(cell_of.max()) + 1
+    scale = len(now) / len(then)
+    pseudo = PSEUDO_COUNT_SHARE * len(now)
+
+    here, before = cell_of[: len(now)], cell_of[len(now) :]
+    a = np.bincount(here, minlength=cells).astype(np.float64)
+    b = np.bincount(before, minlength=cells) * scale
+    segment_now = np.bincount(now.clusters, minlength=k)
+    segment_then = np.bincount(then.clusters, minlength=k) * scale
+    own_growth = np.maximum(1.0, (segment_now + pseudo) / (segment_then + pseudo))
+    both = np.zeros((cells, k), dtype=np.int64)
+    np.add.at(both, (cell_of, np.concatenate([now.clusters, then.clusters])), 1)
+    cluster = both.argmax(axis=1)
+
+    growth = (a + pseudo) / (b + pseudo) / own_growth[cluster]
+    significance = (a - b) / np.sqrt(a + b + 1)
+    hot = np.flatnonzero((growth > HOT_GROWTH) & (significance > HOT_SIGNIFICANCE))
+    hot = hot[np.lexsort((hot, b[hot] - a[hot]))]
+    found = tuple(
+        HotCell(int(a[cell]), float(b[cell]), float(growth[cell]), float(significance[cell]), int(cluster[cell]))
+        for cell in hot
+    )
+    return Emergence(nights, len(now), found, np.isin(here, hot))
+
+
 def _micro_cells(pooled: FloatArray) -> IntArray:
     """Cut rows (n, d) into at most 40 cells by k-means; (n,)."""
     # There are no more cells than distinct rows; equal customers may differ in the last bits once they are aligned.
@@ -465,6 +474,22 @@ def _micro_cells(pooled: FloatArray) -> IntArray:
         warnings.simplefilter("ignore", ConvergenceWarning)
         cells: IntArray = kmeans.fit_predict(np.ascontiguousarray(pooled)).astype(np.int64)
     return cells
+
+
+def _shift_within_segments(now: Sample, then: Sample, k: int) -> FloatArray:
+    """By how much customers moved, feature by feature, whichever segment they stand in; (d,).
+
+    Within segments, for a share that grows moves the middle of all customers though nobody moves.
+    """
+    shift = np.zeros(now.encoded.shape[1])
+    total = 0
+    for cluster in range(k):
+        here, before = now.encoded[now.clusters == cluster], then.encoded[then.clusters == cluster]
+        weight = min(len(here), len(before))
+        if weight:
+            shift += weight * (_interquartile_mean(here) - _interquartile_mean(before))
+            total += weight
+    return shift / max(total, 1)
 
 
 def _interquartile_mean(X: FloatArray) -> FloatArray:

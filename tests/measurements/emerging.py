@@ -188,7 +188,15 @@ def main() -> None:
     given = parser.parse_args()
     lens = shipped_lens("overall")
     with ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:
-        shops = list(pool.map(measure_shop, [(given.cache, lens, seed) for seed in MEASURED_SEEDS]))
+        shops = []
+        tasks = [(given.cache, lens, seed) for seed in MEASURED_SEEDS]
+        for seed, outcome in zip(MEASURED_SEEDS, pool.map(measure_shop, tasks), strict=True):
+            print(
+                f"shop {seed}: {'a false announcement' if outcome[0] else 'none'}; "
+                f"planted: {[one.nights for one in outcome[1]]}",
+                flush=True,
+            )
+            shops.append(outcome)
         _print_shops(lens, shops)
         own = list(pool.map(measure_own_segment, [(given.cache, lens, seed) for seed in OWN_SEEDS]))
     print("\nThe shop's own latent segments, appearing as new customers over eight weeks (one shop each):")
