@@ -63,13 +63,17 @@ CONTRAST_DIFFERENCE = 0.5
 MOST_CONTRASTS = 3
 DECIMALS = 6
 
+# Stands for the segment's name in an alarm's evidence, for it may be renamed after.
+SEGMENT_PLACE = "{segment}"
+
 
 @dataclass(frozen=True)
 class Alarm:
     """What a check found and what it proposes; it changes nothing by itself.
 
     kind: EMERGING, RETIRING or DRIFTING · segment_key: the segment it is about (of one that emerges, where most of it
-    stands), None of a feature · feature: "table.column", None of a segment · evidence, proposal: sentences for people ·
+    stands), None of a feature · feature: "table.column", None of a segment · evidence, proposal: sentences for people,
+    with SEGMENT_PLACE for the segment's name ·
     figures: what the evidence rests on, as JSON takes it.
     """
 
@@ -193,11 +197,10 @@ def emerging_alarm(
     lens: Lens,
     values: RawValues,
     now: Sample,
-    names: Mapping[str, str],
 ) -> Alarm | None:
     """The alarm of a segment that emerges: hot cells gained over 0.5% of the customers in two weekly checks running.
 
-    values, now: (n, d) today's customers, raw and as the model sees them · names: of segments by key.
+    values, now: (n, d) today's customers, raw and as the model sees them
     """
     if not (today.is_hot and last_week.is_hot):
         return None
@@ -214,7 +217,7 @@ def emerging_alarm(
     evidence = (
         f"{cells} of {lens.noun} grew from {before:.0f} to {members} customers in {today.nights} nights, a gain of "
         f"{today.gained_share:.1%} of all (over {HOT_GAIN:.1%}), and of {last_week.gained_share:.1%} a week ago. "
-        f"Most of them stand in {_named(key, names)}, which did not grow so. "
+        f"Most of them stand in “{SEGMENT_PLACE}”, which did not grow so. "
         + (f"Against the others there: {apart}." if apart else "No single feature sets them apart from the others.")
     )
     proposal = (
@@ -307,12 +310,10 @@ def median_radii(cost_at_fit: FloatArray) -> FloatArray:
     )
 
 
-def retiring_alarms(
-    cost_at_fit: FloatArray, cost_now: FloatArray, model: Model, lens: Lens, names: Mapping[str, str]
-) -> list[Alarm]:
+def retiring_alarms(cost_at_fit: FloatArray, cost_now: FloatArray, model: Model, lens: Lens) -> list[Alarm]:
     """The alarms of segments that empty: under 0.3 of the share of customers within the median radius at the fit.
 
-    cost_at_fit, cost_now: (n, k) and (m, k) of all customers then and now · names: of segments by key. A segment with
+    cost_at_fit, cost_now: (n, k) and (m, k) of all customers then and now. A segment with
     fewer than ten customers within its radius at the fit is not judged; one that the model never set apart from its
     neighbours cannot be seen to empty, for their customers stand within its radius too.
     """
@@ -334,7 +335,7 @@ def retiring_alarms(
                 RETIRING,
                 key,
                 None,
-                f"Near the centre of {_named(key, names)} (within the distance of half its customers at the fit of "
+                f"Near the centre of “{SEGMENT_PLACE}” (within the distance of half its customers at the fit of "
                 f"{model.fitted_as_of}) stand {now:.1%} of all {lens.noun}; {then:.1%} did then. What is left is "
                 f"{remaining:.2f} of it, under {RETIRED_SHARE}.",
                 "Let the next refit go without it, and its customers to the nearest other segments; "
@@ -598,7 +599,3 @@ def _figure(value: float, feature: LensFeature | None) -> str:
 
 def _feature(column: str, lens: Lens) -> LensFeature | None:
     return next((feature for feature in lens.features if feature.name == column), None)
-
-
-def _named(key: str, names: Mapping[str, str]) -> str:
-    return f"“{names[key]}”" if key in names else f"segment {key}"

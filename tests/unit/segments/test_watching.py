@@ -126,9 +126,8 @@ def test_an_alarm_says_how_many_came_where_they_stand_and_what_sets_them_apart(m
     values = week(4, newcomers=130)
     now = seen(model, values)
     today = emergence(now, seen(model, week(0)), model.k, 28)
-    names = {key: f"Name {cluster}" for cluster, key in enumerate(model.segment_keys)}
 
-    alarm = emerging_alarm(today, today, model, lens, values, now, names)
+    alarm = emerging_alarm(today, today, model, lens, values, now)
 
     assert alarm is not None
     assert (alarm.kind, alarm.feature) == ("emerging", None)
@@ -136,7 +135,7 @@ def test_an_alarm_says_how_many_came_where_they_stand_and_what_sets_them_apart(m
     members = alarm.figures["members"]
     assert int(str(members)) == pytest.approx(130, abs=15)
     assert f"to {members} customers in 28 nights" in alarm.evidence
-    assert "“Name " in alarm.evidence
+    assert "“{segment}”" in alarm.evidence
     assert "(median) against" in alarm.evidence
     assert "Refit with 4 segments" in alarm.proposal
     assert json.loads(json.dumps(alarm.figures, allow_nan=False)) == alarm.figures
@@ -149,8 +148,8 @@ def test_one_hot_week_alone_raises_no_alarm(model: Model, lens: Lens) -> None:
     cold = emergence(seen(model, week(3)), seen(model, week(-1)), model.k, 28)
 
     assert hot.is_hot
-    assert emerging_alarm(hot, cold, model, lens, values, now, {}) is None
-    assert emerging_alarm(cold, hot, model, lens, values, now, {}) is None
+    assert emerging_alarm(hot, cold, model, lens, values, now) is None
+    assert emerging_alarm(cold, hot, model, lens, values, now) is None
 
 
 def test_hot_cells_hold_those_who_came_and_a_refit_starts_from_them(model: Model) -> None:
@@ -193,23 +192,17 @@ def test_a_segment_that_empties_is_proposed_for_retirement_and_those_that_stay_a
     at_fit = week(0)
     leaving = int(seen(model, at_fit[-1:]).clusters[0])
 
-    alarms = retiring_alarms(
-        model.cost(at_fit),
-        model.cost(week(9, sizes=(500, 500, 100))),
-        model,
-        lens,
-        {model.segment_keys[leaving]: "Deal"},
-    )
+    alarms = retiring_alarms(model.cost(at_fit), model.cost(week(9, sizes=(500, 500, 100))), model, lens)
 
     (alarm,) = alarms
     assert (alarm.kind, alarm.segment_key) == ("retiring", model.segment_keys[leaving])
     assert float(str(alarm.figures["remaining"])) == pytest.approx(100 / 1100 / (500 / 1500), abs=0.05)
-    assert "“Deal”" in alarm.evidence
+    assert "“{segment}”" in alarm.evidence
     assert "under 0.3" in alarm.evidence
 
 
 def test_a_shop_that_shrinks_alike_retires_nothing(model: Model, lens: Lens) -> None:
-    assert retiring_alarms(model.cost(week(0)), model.cost(week(9)[::10]), model, lens, {}) == []
+    assert retiring_alarms(model.cost(week(0)), model.cost(week(9)[::10]), model, lens) == []
 
 
 def test_the_stability_index_is_the_sum_over_the_deciles_of_then() -> None:
