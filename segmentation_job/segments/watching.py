@@ -41,7 +41,8 @@ NIGHTS_BACK = (28, 56)
 MICRO_CELLS = 40
 # Cells are a grid to count in, not a result: they need not have converged.
 _ITERATIONS = 30
-HOT_GROWTH = 1.5
+# A season alone makes cells of simulated shops grow up to 2 times within eight weeks.
+HOT_GROWTH = 2.0
 HOT_SIGNIFICANCE = 4.0
 HOT_GAIN = 0.005
 # The pseudo-count that keeps the growth of a nearly empty cell finite: 5 for 8,000 customers.
@@ -169,7 +170,7 @@ def emergence(now: Sample, then: Sample, k: int, nights: int) -> Emergence:
 
     Both dates' customers are cut into 40 cells by k-means. With a customers now and b then, scaled to as many
     customers, and k = 5n/8000, a cell is hot where (a+k)/(b+k), divided by its segment's own growth where that is
-    above 1, exceeds 1.5 and (a−b)/sqrt(a+b+1) exceeds 4. Then's customers are moved along with the season first, by
+    above 1, exceeds 2 and (a−b)/sqrt(a+b+1) exceeds 4. Then's customers are moved along with the season first, by
     the difference of interquartile means (of medians, a count that goes from 2 to 3 would tear the dates apart): once
     within segments and once of all customers, and the smaller growth counts. Within segments alone, a season that few
     follow looks like growth; of all alone, a share that changes moves customers who stood still. The same bits for the

@@ -32,9 +32,9 @@ from tests.measurements.shops import DEFAULT_CACHE, BuiltFeatures, shipped_lens,
 
 IntArray = npt.NDArray[np.int64]
 
-# The rule was developed on shops 1 to 11.
-MEASURED_SEEDS = range(301, 331)
-OWN_SEEDS = range(331, 338)
+# The rule was developed on shops 1 to 11 and 301 to 322, which are not measured on.
+MEASURED_SEEDS = range(401, 431)
+OWN_SEEDS = range(431, 438)
 CUSTOMERS = 3_000
 SEGMENTS = 6
 STARTS = (date(2025, 2, 3), date(2025, 6, 2), date(2025, 8, 25))
