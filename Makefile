@@ -4,7 +4,8 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test point-in-time recovery foretelling evaluate airflow lint lint-sql format lock install clean clean-data
+.PHONY: help run test point-in-time recovery foretelling emerging steadiness any-order year-of-refits evaluate airflow lint \
+	lint-sql format lock install clean clean-data
 
 AS_OF ?=
 FORCE ?=
@@ -68,11 +69,25 @@ test: $(STAMP) $(OLD_CLIENT) $(CDNOW_SAMPLE) ## Run the tests
 point-in-time: $(STAMP) ## Compute 20 random dates from all data and from data cut before them, and compare (about 25 minutes)
 	@POINT_IN_TIME_DATES=$${POINT_IN_TIME_DATES:-20} $(BIN)/pytest -n $(WORKERS) --dist load tests/integration/test_point_in_time.py
 
+# Measurements of the segments: none is needed to run or to test. The shops that they are made on stay in
+# data/measurements.
 recovery: $(STAMP) ## Find the latent segments of 20 simulated shops, and compare with StandardScaler and k-means (about 10 minutes)
 	@$(BIN)/python -m tests.measurements.recovery --processes $(WORKERS)
 
 foretelling: $(STAMP) ## Tell what the segments of the real data foretell of the next 90 days' spend, beside RFM (1 minute)
 	@$(BIN)/python -m tests.measurements.foretelling
+
+steadiness: $(STAMP) ## Measure how still labels stand over 60 nights and a refit, and how late a true move shows (5 minutes)
+	@$(BIN)/python -m tests.measurements.steadiness
+
+emerging: $(STAMP) ## Measure how soon an emerging segment is announced, and how often falsely (30 shops, about 20 minutes)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.measurements.emerging --workers $(WORKERS)
+
+any-order: $(STAMP) ## Run 20 dates over three refits in three orders, and compare every row (10 minutes)
+	@$(BIN)/python -m tests.measurements.any_order
+
+year-of-refits: $(STAMP) ## Refit every month of the real data's year: who keeps id and name, who moved, what the model moved (5 minutes)
+	@$(BIN)/python -m tests.measurements.year_of_refits
 
 evaluate: $(STAMP) ## Run a date of the past and compare its forecasts with what came in the 90 days after it
 	@$(BIN)/segmentation evaluate $(if $(strip $(AS_OF)),--as-of $(AS_OF))

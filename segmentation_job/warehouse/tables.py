@@ -170,6 +170,17 @@ _RUN_INPUTS = """(
     content_hash varchar not null
 )"""
 
+_SEGMENT_ALARMS = """(
+    as_of_date date not null,
+    lens varchar not null,
+    kind varchar not null,
+    segment_key varchar,
+    feature varchar,
+    evidence varchar not null,
+    proposal varchar not null,
+    figures varchar not null
+)"""
+
 _CUSTOMER_FORECASTS = """(
     as_of_date date not null,
     customer_id varchar not null,
@@ -271,6 +282,7 @@ TABLES: Final[tuple[tuple[str, str], ...]] = (
     _create("candidate.runs", _RUNS),
     _create("candidate.run_inputs", _RUN_INPUTS),
     _create("candidate.run_dates", _RUN_DATES),
+    _create("candidate.segment_alarms", _SEGMENT_ALARMS),
     # Lenses that have no model for a date, and why.
     _create("candidate.skipped_lenses", "(as_of_date date not null, lens varchar not null, reason varchar not null)"),
     *(
@@ -351,4 +363,6 @@ TABLES: Final[tuple[tuple[str, str], ...]] = (
     _create("promoted.runs", _RUNS),
     _create("promoted.run_inputs", _RUN_INPUTS),
     _create("promoted.run_dates", _RUN_DATES),
+    # What the weekly checks found; a check that found nothing has no row.
+    _create("promoted.segment_alarms", _SEGMENT_ALARMS),
 )

@@ -61,6 +61,7 @@ PROMISED_COLUMNS: Final[dict[str, set[str]]] = {
         "standardised_difference",
         "rank",
     },
+    "segment_alarms": {"as_of_date", "lens", "kind", "segment_id", "feature", "evidence", "proposal", "figures"},
     "segment_transitions": {
         "as_of_date",
         "lens",
