@@ -68,7 +68,7 @@ test: $(STAMP) $(OLD_CLIENT) $(CDNOW_SAMPLE) ## Run the tests
 point-in-time: $(STAMP) ## Compute 20 random dates from all data and from data cut before them, and compare (about 25 minutes)
 	@POINT_IN_TIME_DATES=$${POINT_IN_TIME_DATES:-20} $(BIN)/pytest -n $(WORKERS) --dist load tests/integration/test_point_in_time.py
 
-emerging: $(STAMP) ## Measure how soon an emerging segment is announced, and how often falsely (30 shops, about 10 minutes)
+emerging: $(STAMP) ## Measure how soon an emerging segment is announced, and how often falsely (30 shops, 10 to 20 minutes)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.measurements.emerging --workers $(WORKERS)
 
 evaluate: $(STAMP) ## Run a date of the past and compare its forecasts with what came in the 90 days after it
