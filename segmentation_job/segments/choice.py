@@ -212,9 +212,9 @@ def choose_model(values: RawValues, lens: Lens, past: Past | None, incumbent: In
     Value: the candidate is fitted on the customers of 90 days before, and the mean of each of its segments foretells
     the outcomes of customers who took no part in that mean (10 folds); R², averaged over the outcomes that vary. The
     highest value among those that pass the gates is the best. Equal to it is who is not below it by more than the
-    standard error of the paired difference, or 0.001. An incumbent stays unless somebody is above it by more than that error (or
-    REPLACING_ERRORS of it), and only such a one replaces it; else the equal one with the fewest segments wins (after
-    the one-standard-error rule of Breiman et al. 1984).
+    standard error of the paired difference, or 0.001. An incumbent stays unless somebody is above it by more than that
+    error (or REPLACING_ERRORS of it), and only such a one replaces it; else the equal one with the fewest segments
+    wins (after the one-standard-error rule of Breiman et al. 1984).
 
     Without a past the gates decide: an incumbent that passes them stays, else the lowest Davies–Bouldin index (1979)
     wins, ties to the smaller k. Where none passes, the most stable of those large enough wins. Where no k of the range
