@@ -3,6 +3,7 @@
 The file is one JSON object a line. It is the only thing that a person writes; everything else follows from the data.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from segmentation_job.errors import MisconfiguredError
+from segmentation_job.errors import MisconfiguredError, SegmentationError
 
 
 class DecisionKind(StrEnum):
@@ -70,16 +71,28 @@ _STATUS_BY_KIND = {
 
 
 def append_decision(path: Path, decision: Decision) -> None:
-    """Append a decision to the file, whole or not at all, and wait until it is on the disk."""
+    """Append a decision to the file, whole or not at all, and wait until it is on the disk.
+
+    Half a line at the end, which a killed command left behind, gives way: it never was a decision, and in the midst
+    of the file it would be an error.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = f"{_line(decision)}\n".encode()
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
+        # Until it is closed: whoever else decides now waits, and what they wrote is not taken for half a line.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         size = os.fstat(descriptor).st_size
-        # Whoever was killed while writing left half a line: what comes next begins on a line of its own.
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+        whole, _, rest = os.pread(descriptor, size, 0).rpartition(b"\n")
+        line = f"{_line(decision)}\n".encode()
+        if rest.strip() and _is_decision(rest):
+            # Somebody edited the file and left out the last line break.
             line = b"\n" + line
-        os.write(descriptor, line)
+        elif rest:
+            size = len(whole) + 1 if whole or size > len(rest) else 0
+            os.ftruncate(descriptor, size)
+        if os.write(descriptor, line) != len(line):
+            os.ftruncate(descriptor, size)
+            raise SegmentationError(f"{path}: the disk is full; the decision is not made.")
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -93,17 +106,17 @@ def read_decisions(path: Path) -> tuple[Decision, ...]:
     """
     if not path.exists():
         return ()
-    text = path.read_text()
-    lines = text.splitlines()
+    # Not splitlines: a reason may hold one of the other characters at which that divides.
+    *lines, rest = path.read_bytes().split(b"\n")
+    if _is_decision(rest):
+        lines.append(rest)
     decisions = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            decisions.append(parse_decision(line))
+            decisions.append(parse_decision(line.decode()))
         except (ValueError, KeyError, TypeError) as error:
-            if number == len(lines) and not text.endswith("\n"):
-                continue
             raise MisconfiguredError(
                 f"{path}, line {number}: no decision can be read from it ({error}). Mend or remove the line."
             ) from error
@@ -112,9 +125,13 @@ def read_decisions(path: Path) -> tuple[Decision, ...]:
 
 def parse_decision(line: str) -> Decision:
     """Return the decision of a line; raise ValueError, KeyError or TypeError where there is none in it."""
-    content: dict[str, Any] = json.loads(line)
+    content: Any = json.loads(line)
+    if not isinstance(content, dict):
+        raise ValueError("it is no JSON object")
     kind = DecisionKind(content.pop("kind"))
     decided_at = datetime.fromisoformat(content.pop("decided_at"))
+    if decided_at.tzinfo is not None:
+        raise ValueError("decided_at is UTC, written without a zone")
     for name in ("refit_date", "effective_from"):
         content[name] = date.fromisoformat(content[name]) if content.get(name) else None
     decision = Decision(decided_at=decided_at, kind=kind, **content)
@@ -123,6 +140,14 @@ def parse_decision(line: str) -> Decision:
         if getattr(decision, name) is None:
             raise ValueError(f"a {kind} needs {name}")
     return decision
+
+
+def _is_decision(line: bytes) -> bool:
+    try:
+        parse_decision(line.decode())
+    except (ValueError, KeyError, TypeError):
+        return False
+    return True
 
 
 def write_decision(decision: Decision) -> str:

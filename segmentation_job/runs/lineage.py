@@ -201,8 +201,12 @@ def dates_needed(
             walked.append(entry)
             continue
         parent = entry_in_effect(lens.name, walked, refit_date, context.decisions)
-        # Which of the refits to come will be in effect is not known before they are done: as if none of them were.
-        earliest = parent.refit_date if parent is not None else refit_date
+        # Which of the refits to come will be in effect is not known before they are done: as if none of them were. Then
+        # the oldest counts that decisions fall back to by then.
+        fallbacks = (
+            entry_in_effect(lens.name, walked, day, context.decisions) for day in (*refit_dates[place:], as_of)
+        )
+        earliest = min((fallback.refit_date for fallback in fallbacks if fallback is not None), default=refit_date)
         for later in refit_dates[place:]:
             predecessor = earliest if parent is not None or later != refit_date else None
             needed |= fit_dates(later, predecessor, context.first_customer_date, arrivals)

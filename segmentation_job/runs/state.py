@@ -183,7 +183,7 @@ def read_plan(warehouse: Warehouse, as_of: date) -> RunPlan | None:
 def planned_decisions(warehouse: Warehouse, as_of: date) -> tuple[Decision, ...]:
     """Return the decisions that the run for a date applies, in the order in which they were made."""
     found = warehouse.rows("select decisions from pipeline.plan_decisions where run_date = ?", (as_of,))
-    return tuple(parse_decision(line) for (text,) in found for line in str(text).splitlines())
+    return tuple(parse_decision(line) for (text,) in found for line in str(text).split("\n") if line)
 
 
 def promoted_decisions(warehouse: Warehouse) -> tuple[Decision, ...]:
