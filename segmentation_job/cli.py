@@ -400,6 +400,8 @@ def segment(as_of: AsOf) -> None:
                 print(f"  without effect, being constant or empty: {', '.join(outcome.idle_features)}")
             for sentence in outcome.waiting:
                 print(f"  {sentence}")
+            for alarm in outcome.alarms:
+                print(f"  {alarm.kind}: {alarm.evidence} {alarm.proposal}")
         progress.details = {
             **{
                 outcome.lens: {

@@ -14,6 +14,7 @@ from segmentation_job.runs.calendar import RunPlan, fit_dates, label_dates, look
 from segmentation_job.runs.decisions import Decision, DecisionKind, ModelStatus, decision_dates, model_status
 from segmentation_job.runs.feature_matrix import DatedFeatures
 from segmentation_job.runs.labelling import Origins, nearest_clusters, origins_at_fit, settled_clusters
+from segmentation_job.runs.watching import watch_dates
 from segmentation_job.segments.algorithms import IntArray
 from segmentation_job.segments.assignment import assign
 from segmentation_job.segments.choice import CandidateFigures, Incumbent, Past, choose_model
@@ -210,9 +211,15 @@ def dates_needed(
         for later in refit_dates[place:]:
             predecessor = earliest if parent is not None or later != refit_date else None
             needed |= fit_dates(later, predecessor, context.first_customer_date, arrivals)
-        return frozenset(needed | label_dates(earliest, as_of, arrivals))
+        return frozenset(needed | dates_of_run(earliest, as_of, refit_dates[0], arrivals))
     in_effect = entry_in_effect(lens.name, walked, as_of, context.decisions)
-    return label_dates(in_effect.refit_date if in_effect else refit_dates[0], as_of, arrivals)
+    return dates_of_run(in_effect.refit_date if in_effect else refit_dates[0], as_of, refit_dates[0], arrivals)
+
+
+def dates_of_run(fitted_as_of: date, as_of: date, lineage_start: date, arrivals: Sequence[date]) -> frozenset[date]:
+    """Return the dates whose features a run leans on under a model: those of its labels, and of its weekly check."""
+    watched = watch_dates(as_of, lineage_start)
+    return label_dates(fitted_as_of, as_of, arrivals) | {*watched, *([fitted_as_of] if watched else [])}
 
 
 def lineage_holds(

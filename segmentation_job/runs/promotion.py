@@ -320,7 +320,7 @@ def _supersede(warehouse: Warehouse, earlier_key: str, later_key: str) -> None:
 
 def _promote_labels(warehouse: Warehouse, as_of: date, lens: Lens, context: RefitContext) -> None:
     key = {"as_of_date": as_of, "lens": lens.name}
-    for table in ("labels", "runs", "run_inputs", "run_dates"):
+    for table in ("labels", "runs", "run_inputs", "run_dates", "segment_alarms"):
         warehouse.move_rows(f"candidate.{table}", f"promoted.{table}", key)
     others = [day for day in labelled_dates(warehouse, lens.name) if day != as_of]
     previous_date = max((day for day in others if day < as_of), default=None)
@@ -402,7 +402,7 @@ def _clear_run(warehouse: Warehouse, plan: RunPlan) -> None:
         warehouse.rows(f"delete from candidate.{table} where as_of_date not in (select as_of_date from pipeline.plans)")
     for table in FORECAST_INPUTS:
         warehouse.rows(f"delete from candidate.{table} where as_of_date not in (select as_of_date from pipeline.plans)")
-    for table in (*FORECAST_TABLES, "labels", "runs", "run_inputs", "run_dates", "skipped_lenses"):
+    for table in (*FORECAST_TABLES, "labels", "runs", "run_inputs", "run_dates", "skipped_lenses", "segment_alarms"):
         warehouse.rows(f"delete from candidate.{table} where as_of_date = ?", (plan.as_of,))
     for table in MODEL_TABLES:
         warehouse.rows(f"delete from candidate.{table} where run_date = ?", (plan.as_of,))

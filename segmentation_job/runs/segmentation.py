@@ -10,15 +10,17 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from segmentation_job.errors import MisconfiguredError
-from segmentation_job.runs.calendar import RunPlan, label_dates
+from segmentation_job.runs.calendar import RunPlan
 from segmentation_job.runs.feature_matrix import features_hash
 from segmentation_job.runs.labelling import settled_labels
-from segmentation_job.runs.lineage import MODEL_TABLES, Lineage, RefitContext, bring_lineage_up_to_date
+from segmentation_job.runs.lineage import MODEL_TABLES, Lineage, RefitContext, bring_lineage_up_to_date, dates_of_run
 from segmentation_job.runs.versions import LogicVersions
+from segmentation_job.runs.watching import watch_dates, watch_lens, write_alarms
 from segmentation_job.segments.assignment import Assignment
 from segmentation_job.segments.encoding import FeatureValues, missing_values
 from segmentation_job.segments.lenses import Lens
 from segmentation_job.segments.model import Model
+from segmentation_job.segments.watching import Alarm
 from segmentation_job.warehouse.interface import Warehouse
 
 CHOICE_FIGURES = ("davies_bouldin", "silhouette", "jaccard_stability", "held_out_value", "reason")
@@ -29,7 +31,8 @@ class LensOutcome:
     """What became of one lens: the model in effect, whether this run fitted it, and whom it scored.
 
     idle_features: those that were constant or empty when the model was fitted, and say nothing. missing_shares: by
-    feature, of the customers scored, where any is missing. waiting: refits whose model is not in effect, and why.
+    feature, of the customers scored, where any is missing. waiting: refits whose model is not in effect, and why. alarms: of the
+    weekly check, where one was due.
     """
 
     lens: str
@@ -41,6 +44,7 @@ class LensOutcome:
     idle_features: tuple[str, ...]
     missing_shares: dict[str, float]
     waiting: tuple[str, ...]
+    alarms: tuple[Alarm, ...]
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def segment_date(
 
 
 def _clear_candidates(warehouse: Warehouse, as_of: date) -> None:
-    for table in ("labels", "runs", "run_inputs", "run_dates", "skipped_lenses"):
+    for table in ("labels", "runs", "run_inputs", "run_dates", "skipped_lenses", "segment_alarms"):
         warehouse.rows(f"delete from candidate.{table} where as_of_date = ?", (as_of,))
     for table in MODEL_TABLES:
         warehouse.rows(f"delete from candidate.{table} where run_date = ?", (as_of,))
@@ -96,7 +100,8 @@ def _segment_lens(
         totals.add(batch.assignment, batch.values)
         warehouse.append("candidate.labels", _label_rows(plan.as_of, model, batch.customer_ids, batch.assignment))
     _write_run(warehouse, plan, lens, versions, model, figures, totals)
-    _write_run_dates(warehouse, plan.as_of, model, context)
+    _write_run_dates(warehouse, plan, model, context)
+    alarms = _watch(warehouse, plan, lens, model, context)
     return LensOutcome(
         lens.name,
         model.version,
@@ -107,7 +112,23 @@ def _segment_lens(
         model.encoding.idle_features,
         totals.missing_shares(),
         _waiting(lineage, model),
+        alarms,
     )
+
+
+def _watch(warehouse: Warehouse, plan: RunPlan, lens: Lens, model: Model, context: RefitContext) -> tuple[Alarm, ...]:
+    """Check the lens where a weekly check is due, on as many customers as a model is fitted on; keep the alarms."""
+    if not watch_dates(plan.as_of, plan.lineage_start):
+        return ()
+    features, encoding = context.features, model.encoding
+
+    def read(day: date) -> tuple[list[str], FeatureValues]:
+        sampled = warehouse.sampled_customers(features.schema(day), day, context.sample_size)
+        return features.values(day, encoding.columns, encoding.text_columns, sampled)
+
+    alarms = watch_lens(lens, model, plan.as_of, read)
+    write_alarms(warehouse, plan.as_of, lens.name, alarms)
+    return tuple(alarms)
 
 
 def _waiting(lineage: Lineage, in_effect: Model) -> tuple[str, ...]:
@@ -122,9 +143,10 @@ def _waiting(lineage: Lineage, in_effect: Model) -> tuple[str, ...]:
     )
 
 
-def _write_run_dates(warehouse: Warehouse, as_of: date, model: Model, context: RefitContext) -> None:
-    """Store the hash of every date that the labels lean on."""
-    days = sorted(label_dates(model.fitted_as_of, as_of, context.features.arrivals))
+def _write_run_dates(warehouse: Warehouse, plan: RunPlan, model: Model, context: RefitContext) -> None:
+    """Store the hash of every date that the labels and the alarms lean on."""
+    as_of = plan.as_of
+    days = sorted(dates_of_run(model.fitted_as_of, as_of, plan.lineage_start, context.features.arrivals))
     warehouse.append(
         "candidate.run_dates",
         pa.Table.from_pylist(

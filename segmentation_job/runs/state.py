@@ -25,6 +25,7 @@ from segmentation_job.runs.lineage import (
     LineageEntry,
     RefitContext,
     dates_needed,
+    dates_of_run,
     entry_in_effect,
     lineage_holds,
     models_in_effect,
@@ -283,7 +284,7 @@ def _lens_is_current(
             (as_of, lens.name),
         )
     }
-    expected = label_dates(in_effect.refit_date, as_of, context.features.arrivals)
+    expected = dates_of_run(in_effect.refit_date, as_of, start, context.features.arrivals)
     if leans_on.keys() != expected or any(known.get(day, content) != content for day, content in leans_on.items()):
         return False
     today = {

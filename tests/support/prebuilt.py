@@ -33,6 +33,7 @@ CONVERGING_TABLES = {
     "runs": "* exclude (lineage_start)",
     "run_inputs": "*",
     "run_dates": "*",
+    "segment_alarms": "*",
     "lineage": "*",
     "lineage_dates": "*",
 }
