@@ -366,6 +366,7 @@ def segment(as_of: AsOf) -> None:
     from segmentation_job.runs.segmentation import LensWithoutModel, segment_date
     from segmentation_job.runs.state import planned_decisions, refit_context, require_plan
     from segmentation_job.runs.versions import choose_lenses, read_logic_versions
+    from segmentation_job.segments.watching import SEGMENT_PLACE
     from segmentation_job.warehouse import open_warehouse
 
     settings = _settings()
@@ -401,7 +402,8 @@ def segment(as_of: AsOf) -> None:
             for sentence in outcome.waiting:
                 print(f"  {sentence}")
             for alarm in outcome.alarms:
-                print(f"  {alarm.kind}: {alarm.evidence} {alarm.proposal}")
+                evidence = alarm.evidence.replace(SEGMENT_PLACE, f"segment {alarm.segment_key}")
+                print(f"  {alarm.kind}: {evidence} {alarm.proposal}")
         progress.details = {
             **{
                 outcome.lens: {

@@ -31,8 +31,8 @@ class LensOutcome:
     """What became of one lens: the model in effect, whether this run fitted it, and whom it scored.
 
     idle_features: those that were constant or empty when the model was fitted, and say nothing. missing_shares: by
-    feature, of the customers scored, where any is missing. waiting: refits whose model is not in effect, and why. alarms: of the
-    weekly check, where one was due.
+    feature, of the customers scored, where any is missing. waiting: refits whose model is not in effect, and why.
+    alarms: of the weekly check, where one was due.
     """
 
     lens: str

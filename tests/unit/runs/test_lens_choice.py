@@ -20,6 +20,8 @@ def settings_of(**environment: str) -> Settings:
 def lens_folder(folder: Path, **lenses: dict[str, Any]) -> str:
     """Write lenses like `overall` under other names, with keys added; return the folder's path."""
     content = yaml.safe_load((SHIPPED_LENSES_DIR / "overall.yaml").read_text())
+    # Some of these lenses have other features, and so other families.
+    content.pop("weights", None)
     for name, changes in lenses.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump({**content, "name": name, **changes}))
     return str(folder)

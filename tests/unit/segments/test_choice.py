@@ -322,7 +322,7 @@ def incumbent(X: FloatArray, lens: Lens, k: int) -> Incumbent:
     return Incumbent("kmeans", k, algorithm.predict(X))
 
 
-def test_the_incumbent_stays_while_nobody_beats_it_by_more_than_a_standard_error(wide_lens: Any) -> None:
+def test_the_incumbent_stays_while_nobody_beats_it_by_more_than_two_standard_errors(wide_lens: Any) -> None:
     X, side, place = two_ways()
     lens = wide_lens(4, k_min=2, k_max=4)
     past = past_of(X, side + 0.1 * place + np.random.default_rng(1).normal(0, 1, len(side)))
@@ -333,7 +333,7 @@ def test_the_incumbent_stays_while_nobody_beats_it_by_more_than_a_standard_error
     assert choice.k == 4
     assert choice.follows_incumbent
     assert choice.reason.startswith("the incumbent stays: kmeans with 2 has the highest held-out R²")
-    assert "no more than one standard error" in choice.reason
+    assert "no more than 2 standard errors" in choice.reason
     assert "is above the winner's" in figures_of(choice, 2).reason
     assert "which counts as equal, and it is no incumbent" in figures_of(choice, 2).reason
 
@@ -345,7 +345,7 @@ def test_the_incumbent_goes_where_another_foretells_more(wide_lens: Any) -> None
     assert choice.k == 4
     assert not choice.follows_incumbent
     assert "; the incumbent kmeans with 2 goes: its held-out R² " in choice.reason
-    assert "below the winner's, more than one standard error" in choice.reason
+    assert "below the winner's, more than 2 standard errors" in choice.reason
     assert choose_model(X, lens, past_of(X, place), incumbent(X, lens, 4)).follows_incumbent
 
 
