@@ -187,9 +187,10 @@ def second_night(empty_project: DbtProject) -> DbtProject:
         -- Customers 1 to 10 are in s1, 11 to 20 in s2; number 21 has a label and no features.
         insert into promoted.dates values
             ('2017-12-30', true, 'h'), ('2017-12-31', true, 'h'), ('2018-01-01', true, 'h'), ('2018-01-02', false, 'h');
-        insert into promoted.runs
-            select as_of_date, 'overall', 'm1', 'kmeans', 2, 21, 1, null, null, null, 0.4, 0, 0, '',
-                   date '2017-12-01', 'h'
+        insert into promoted.runs by name
+            select as_of_date, 'overall' as lens, 'm1' as model_version, 'kmeans' as algorithm, 2 as k, 21 as customers,
+                   1 as mean_squared_distance, 0.4 as smallest_share, 0 as outlier_share, 0 as imputed_share,
+                   '{}' as missing_shares, '' as choice_reason, date '2017-12-01' as lineage_start, 'h' as features_hash
             from (values (date '2017-12-30'), (date '2017-12-31'), (date '2018-01-01')) as dates (as_of_date);
         insert into pipeline.versions values ('lens overall', 'v');
         insert into promoted.labels
