@@ -138,7 +138,7 @@ def test_a_refit_is_another_where_anything_that_it_rests_on_is() -> None:
         {"leans_on": {JANUARY: "10:a", FEBRUARY: "10:c"}},
         {"refit_date": MARCH},
     ):
-        assert not made.was_fitted_from(replace(made, **change))  # type: ignore[arg-type]
+        assert not made.was_fitted_from(replace(made, **change))
 
 
 def context(*decisions: Decision) -> RefitContext:
