@@ -30,9 +30,10 @@ def decide_rename(
     lens, _, key, _, superseded_by = by_id[segment_id]
     if superseded_by is not None:
         raise MisconfiguredError(f"{segment_id} is superseded by {superseded_by}: rename that one.")
-    names = {row[1]: str(row[3]) for row in rows if row[0] == lens}
+    # Those that it stands for itself are not in its way: often one segment was born twice and named alike.
+    names = {row[1]: str(row[3]) for row in rows if row[0] == lens and row[4] != segment_id}
     for decision in earlier:
-        if decision.kind is DecisionKind.RENAME and decision.lens == lens and decision.segment_id:
+        if decision.kind is DecisionKind.RENAME and decision.segment_id in names:
             names[decision.segment_id] = str(decision.name)
     holder = next((other for other, its in names.items() if its.casefold() == name.casefold()), None)
     if holder is not None and holder != segment_id:

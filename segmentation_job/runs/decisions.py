@@ -120,7 +120,8 @@ def read_decisions(path: Path) -> tuple[Decision, ...]:
             raise MisconfiguredError(
                 f"{path}, line {number}: no decision can be read from it ({error}). Mend or remove the line."
             ) from error
-    return tuple(sorted(decisions, key=lambda decision: decision.decided_at))
+    # A line that was copied is one decision; two of one instant stand as they will once they are promoted.
+    return tuple(sorted(set(decisions), key=lambda decision: (decision.decided_at, decision.decision_id)))
 
 
 def parse_decision(line: str) -> Decision:

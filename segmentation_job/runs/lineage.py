@@ -130,14 +130,8 @@ def entry_in_effect(
     its stability, and stays in effect where every other is held or rejected.
     """
     with_model = [entry for entry in entries if entry.model_version is not None and entry.refit_date <= as_of]
-    for entry in reversed(with_model):
-        status = model_status(
-            lens,
-            entry.refit_date,
-            as_of,
-            is_stable=entry.is_stable or entry is with_model[0],
-            decisions=decisions,
-        )
+    for entry in reversed(with_model[1:]):
+        status = model_status(lens, entry.refit_date, as_of, is_stable=entry.is_stable, decisions=decisions)
         if status is ModelStatus.PROMOTED:
             return entry
     return with_model[0] if with_model else None

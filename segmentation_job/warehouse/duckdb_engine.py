@@ -63,7 +63,7 @@ class DuckDBWarehouse:
             self._connection.execute(f"insert into {TABLES_VERSION_TABLE} values (?)", [version])
 
     def _bring_to(self, table: str, wanted_table: str) -> None:
-        """Give a table the columns of another; what an older version kept in a new column is null."""
+        """Give a table the columns of another, the new ones last; in them, rows of an older version are null."""
         wanted, existing = self._column_definitions(wanted_table), self._column_definitions(table)
         for column, (kind, nullable) in wanted.items():
             if column not in existing:

@@ -17,7 +17,7 @@ renamed as (
         decisions.name as segment_name,
         row_number() over (
             partition by keys.segment_id
-            order by decisions.decided_at desc, decisions.decision_id
+            order by decisions.decided_at desc, decisions.decision_id desc
         ) as place
     from {{ source('promoted', 'decisions') }} as decisions
     inner join keys on decisions.segment_key = keys.segment_key

@@ -64,6 +64,24 @@ def test_decisions_stand_in_the_order_in_which_they_were_made(tmp_path: Path) ->
     assert [decision.decided_at.minute for decision in read_decisions(path)] == [1, 3, 5]
 
 
+def test_a_line_that_stands_twice_is_one_decision(tmp_path: Path) -> None:
+    path = tmp_path / "decisions.jsonl"
+    for _ in range(2):
+        append_decision(path, RENAME)
+    assert read_decisions(path) == (RENAME,)
+
+
+def test_decisions_of_one_instant_stand_in_the_order_of_their_ids_whatever_the_file(tmp_path: Path) -> None:
+    made = [replace(RENAME, name=name) for name in "abcd"]
+    for number, order in enumerate((made, made[::-1])):
+        for decision in order:
+            append_decision(tmp_path / f"{number}.jsonl", decision)
+    found = read_decisions(tmp_path / "0.jsonl")
+    assert found == read_decisions(tmp_path / "1.jsonl")
+    ids = [decision.decision_id for decision in found]
+    assert ids == sorted(ids)
+
+
 def test_equal_decisions_have_equal_ids_and_others_have_others() -> None:
     others = [RENAME, later(RENAME, 1), replace(RENAME, name="other"), replace(RENAME, reason=""), HOLD]
     assert len({decision.decision_id for decision in others}) == len(others)
