@@ -184,7 +184,7 @@ FEATURE = {
 def test_what_no_feature_table_has_is_refused_before_anything_is_computed(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    folder = lens_folder(tmp_path, a={"actions": [], "enabled": False, **changes})
+    folder = lens_folder(tmp_path, a={"actions": [], "weights": {}, "enabled": False, **changes})
     with pytest.raises(LensError, match=message):
         choose_lenses(settings_of(SEGMENTATION_LENSES_DIR=folder))
 
