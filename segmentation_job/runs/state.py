@@ -129,7 +129,7 @@ def make_plan(
     for lens in lenses:
         entries = read_lineage(warehouse, lens.name)
         needed |= dates_needed(lens, as_of, refit_dates, entries, contents, context)
-        needed |= _dates_beside(warehouse, lens, as_of, start, earlier, seen)
+        needed |= _dates_beside(warehouse, lens, as_of, start, earlier, context)
     usable = {day for day, content in contents.items() if content}
     plan = plan_run(as_of, start, needed, usable, refit_months)
     with warehouse.transaction():
@@ -145,7 +145,7 @@ def make_plan(
 
 
 def _dates_beside(
-    warehouse: Warehouse, lens: Lens, as_of: date, start: date, earlier_start: date | None, seen: Sequence[date]
+    warehouse: Warehouse, lens: Lens, as_of: date, start: date, earlier_start: date | None, context: RefitContext
 ) -> frozenset[date]:
     """The dates that say why a customer changed: what the model of each neighbouring date makes of the other.
 
@@ -161,10 +161,11 @@ def _dates_beside(
     after = [day for day, _ in found if day > as_of]
     days: frozenset[date] = frozenset()
     if before:
-        days |= label_dates(before[-1], as_of, seen)
+        days |= label_dates(before[-1], as_of, context.features.arrivals)
     if after and earlier_start is not None and start == earlier_start:
-        own = max((fitted for _, fitted in found if fitted <= as_of), default=start)
-        days |= label_dates(min(own, as_of), after[0], seen) - {after[0]}
+        entries = list(read_lineage(warehouse, lens.name).values())
+        own = entry_in_effect(lens.name, entries, as_of, context.decisions)
+        days |= label_dates(own.refit_date if own else start, after[0], context.features.arrivals) - {after[0]}
     return days
 
 
