@@ -16,6 +16,7 @@ from segmentation_job.landing.simulated_shop.options import ShopOptions
 from segmentation_job.runs.calendar import LOOKBACK_DAYS
 from segmentation_job.runs.decisions import Decision, DecisionKind
 from segmentation_job.runs.versions import read_logic_versions
+from segmentation_job.runs.watching import watch_dates
 from segmentation_job.segments.lenses import Lens
 from tests.measurements.shops import BuiltFeatures, shipped_lens, shop_features
 from tests.support.prebuilt import PrebuiltNights, prebuilt_nights
@@ -23,7 +24,9 @@ from tests.support.shared_builds import built_once
 
 FIRST_REFIT, SECOND_REFIT, THIRD_REFIT = date(2025, 6, 1), date(2025, 7, 1), date(2025, 8, 1)
 LAST_DAY = date(2025, 8, 12)
-DATES = (date(2025, 6, 4), date(2025, 6, 20), SECOND_REFIT, date(2025, 7, 2), date(2025, 7, 17), date(2025, 8, 6))
+# A Monday, old enough for a check against 56 nights before.
+LAST_DATE = date(2025, 8, 11)
+DATES = (date(2025, 6, 4), date(2025, 6, 20), SECOND_REFIT, date(2025, 7, 2), date(2025, 7, 17), LAST_DATE)
 CUSTOMERS = 400
 DECIDED_AT = datetime.fromisoformat("2025-06-25 09:00")
 
@@ -85,6 +88,21 @@ def test_within_one_model_a_date_alone_equals_the_same_date_in_order(
     assert alone.stale() == []
 
 
+def test_a_monday_is_checked_on_its_dates_and_no_other_day_is(in_order: PrebuiltNights) -> None:
+    leant_on = {
+        day: {
+            other
+            for (other,) in in_order.rows("select leans_on_date from promoted.run_dates where as_of_date = ?", [day])
+        }
+        for day in DATES
+    }
+    assert leant_on[LAST_DATE].issuperset(watch_dates(LAST_DATE, FIRST_REFIT))
+    assert THIRD_REFIT in leant_on[LAST_DATE]
+    alarms = in_order.rows("select as_of_date, kind, evidence, proposal from promoted.segment_alarms")
+    assert {day for day, *_ in alarms} <= {LAST_DATE}
+    assert all(evidence and proposal for _, _, evidence, proposal in alarms)
+
+
 def test_surviving_segments_keep_key_id_and_name_over_the_refits(in_order: PrebuiltNights) -> None:
     by_refit = {
         refit: dict(
@@ -111,7 +129,7 @@ def test_the_causes_of_a_change_add_up_and_only_a_refit_makes_the_model_a_cause(
     causes = in_order.rows("select valid_from, change_cause, count(*) from promoted.label_history group by all")
     by_model = {day for day, cause, _ in causes if cause in ("model_changed", "both")}
     # July's model is met first on its refit date, August's on the first date run after it.
-    assert by_model <= {SECOND_REFIT, date(2025, 8, 6)}
+    assert by_model <= {SECOND_REFIT, LAST_DATE}
     labels = in_order.rows("select as_of_date, customer_id, segment_key from promoted.labels")
     by_date: dict[date, dict[str, str]] = {day: {} for day in DATES}
     for day, customer, key in labels:
