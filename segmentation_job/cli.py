@@ -291,7 +291,14 @@ def _build_marts(settings: Settings) -> None:
     versions = read_logic_versions(settings)
     lenses = read_lenses(settings)
     with open_warehouse(settings) as warehouse:
-        record_versions(warehouse, lenses, versions, promoted_decisions(warehouse))
+        record_versions(
+            warehouse,
+            lenses,
+            versions,
+            promoted_decisions(warehouse),
+            sample_size=settings.sample_size,
+            refit_months=settings.refit_months,
+        )
         record_marts_begun(warehouse, versions.marts)
     lens_names = [lens.name for lens in lenses]
     run_dbt(dbt_command("marts", settings), dbt_environment(settings, versions, lens_names=lens_names))
@@ -424,6 +431,7 @@ def segment(as_of: AsOf) -> None:
 @app.command()
 def promote(as_of: AsOf) -> None:
     """Put the gated candidate in the place of what was promoted for the date, in one transaction."""
+    from segmentation_job.runs.decisions import read_decisions
     from segmentation_job.runs.promotion import promote_date
     from segmentation_job.runs.state import (
         has_promoted_labels,
@@ -449,7 +457,8 @@ def promote(as_of: AsOf) -> None:
             sample_size=settings.sample_size,
             batch_size=settings.batch_size,
         )
-        promotion = promote_date(warehouse, plan, read_lenses(settings), context)
+        on_file = read_decisions(settings.decisions_path)
+        promotion = promote_date(warehouse, plan, read_lenses(settings), context, on_file)
         for lens, customers in promotion.customers.items():
             print(f"{as_of}, {lens}: {customers:,} customers promoted")
         progress.details = {"customers": promotion.customers, "dates": [str(day) for day in promotion.dates]}

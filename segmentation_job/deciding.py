@@ -69,26 +69,32 @@ def decide_about_model(
     newest = dict(_rows(link, "select lens, max(as_of_date) from segmentation_runs group by lens"))
     if lens not in newest:
         raise MisconfiguredError(f"Lens {lens!r} has no published date. There are: {', '.join(sorted(newest))}.")
-    models = {
-        day: str(status)
-        for day, status in _rows(
-            link, "select fitted_as_of, status from models where lens = ? order by fitted_as_of", [lens]
-        )
-    }
+    found = _rows(
+        link, "select fitted_as_of, status, model_version from models where lens = ? order by fitted_as_of", [lens]
+    )
+    models = {day: str(status) for day, status, _ in found}
+    versions = {day: str(version) for day, _, version in found}
     waiting = [day for day, status in models.items() if status == "held"]
     following = refit_dates_between(newest[lens] + timedelta(days=1), newest[lens] + timedelta(days=366), refit_months)[
         0
     ]
     if refit_date is None:
-        if not waiting and kind is DecisionKind.APPROVE:
+        if kind is DecisionKind.APPROVE and not waiting:
             raise MisconfiguredError(f"No model of lens {lens} waits for approval.")
-        refit_date = waiting[-1] if waiting else following
+        # What waits is held already: a further hold is of the next refit.
+        refit_date = waiting[-1] if waiting and kind is not DecisionKind.HOLD else following
     if refit_date_for(refit_date, refit_months) != refit_date:
         raise MisconfiguredError(f"{refit_date} is no refit date: the next one of lens {lens} is {following}.")
     if refit_date <= newest[lens] and refit_date not in models:
         known = ", ".join(str(day) for day in models)
         raise MisconfiguredError(f"Lens {lens} has no model of {refit_date}. It has those of {known}.")
     status = models.get(refit_date)
+    newer = [day for day, its in models.items() if its == "in_effect" and day > refit_date]
+    if kind is DecisionKind.APPROVE and newer:
+        raise MisconfiguredError(
+            f"The model of {newer[0]} is in effect, and newer than that of {refit_date}: approving changes nothing. "
+            f"Reject the newer one first."
+        )
     if kind is DecisionKind.APPROVE and status is None:
         raise MisconfiguredError(f"The refit of {refit_date} is still to come: nothing is to be approved yet.")
     if (kind, status) in (
@@ -109,6 +115,7 @@ def decide_about_model(
         kind=kind,
         lens=lens,
         refit_date=refit_date,
+        model_version=versions.get(refit_date) if kind is DecisionKind.APPROVE else None,
         effective_from=newest[lens] + timedelta(days=1),
         decided_by=decided_by,
         reason=reason,
@@ -119,4 +126,9 @@ def _rows(link: Path, sql: str, parameters: Sequence[object] = ()) -> list[tuple
     if not link.exists():
         raise SegmentationError(f"{link} does not exist: nothing is published yet. Run `make run` first.")
     with duckdb.connect(str(link), read_only=True) as connection:
-        return connection.execute(sql, list(parameters)).fetchall()
+        try:
+            return connection.execute(sql, list(parameters)).fetchall()
+        except duckdb.BinderException as error:
+            raise SegmentationError(
+                f"{link} was published by an older version, which does not say what a decision needs: run a date first."
+            ) from error

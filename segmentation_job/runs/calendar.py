@@ -22,13 +22,14 @@ class RunPlan:
 
     lineage_start: the first refit date; every later one has a model that follows its predecessor. refit_dates:
     ascending, from lineage_start to the one that is newest at `as_of`. dates_to_compute: as-of dates whose features
-    this run computes, ascending; `as_of` is among them.
+    this run computes, ascending; `as_of` is among them. refit_months: of the calendar.
     """
 
     as_of: date
     lineage_start: date
     refit_dates: tuple[date, ...]
     dates_to_compute: tuple[date, ...]
+    refit_months: int = 1
 
 
 def refit_date_for(as_of: date, refit_months: int = 1) -> date:
@@ -143,7 +144,9 @@ def plan_run(
     features may be used as they are; the date itself is computed in any case.
     """
     to_compute = {as_of} | {day for day in needed if day not in usable}
-    return RunPlan(as_of, start, refit_dates_between(start, as_of, refit_months), tuple(sorted(to_compute)))
+    return RunPlan(
+        as_of, start, refit_dates_between(start, as_of, refit_months), tuple(sorted(to_compute)), refit_months
+    )
 
 
 def _firsts_of_months(start: date, end: date) -> list[date]:

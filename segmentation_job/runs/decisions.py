@@ -34,7 +34,8 @@ class Decision:
     """One decision.
 
     decided_at: UTC, without zone. refit_date, effective_from: of decisions about the model of a refit date, and the
-    as-of date from which they count; earlier dates stay what they are. segment_key, segment_id, name: of a rename.
+    as-of date from which they count; earlier dates stay what they are. model_version: that an approval is of: a model
+    that is fitted anew for the date is another, which nobody has seen. segment_key, segment_id, name: of a rename.
     decided_by, reason: as the person wrote them.
     """
 
@@ -43,6 +44,7 @@ class Decision:
     lens: str
     refit_date: date | None = None
     effective_from: date | None = None
+    model_version: str | None = None
     segment_key: str | None = None
     segment_id: str | None = None
     name: str | None = None
@@ -157,16 +159,25 @@ def write_decision(decision: Decision) -> str:
 
 
 def model_status(
-    lens: str, refit_date: date, as_of: date, *, is_stable: bool, decisions: Iterable[Decision]
+    lens: str,
+    refit_date: date,
+    as_of: date,
+    *,
+    model_version: str | None,
+    is_stable: bool,
+    decisions: Iterable[Decision],
 ) -> ModelStatus:
     """Return whether the model of a refit date may be in effect at a date.
 
     The newest decision that counts by then says so; without one it is promoted where its stability passed (is_stable)
-    and waits where it did not. decisions: in the order in which they were made.
+    and waits where it did not. A hold or a rejection is of whatever model the date has, an approval of the one that was
+    seen (model_version). decisions: in the order in which they were made.
     """
     status = ModelStatus.PROMOTED if is_stable else ModelStatus.HELD
     for decision in decisions:
         if decision.kind not in ABOUT_MODELS or (decision.lens, decision.refit_date) != (lens, refit_date):
+            continue
+        if decision.kind is DecisionKind.APPROVE and decision.model_version not in (None, model_version):
             continue
         if decision.effective_from is not None and decision.effective_from <= as_of:
             status = _STATUS_BY_KIND[decision.kind]

@@ -19,7 +19,7 @@ from segmentation_job.segments.algorithms import IntArray
 from segmentation_job.segments.assignment import assign
 from segmentation_job.segments.choice import CandidateFigures, Incumbent, Past, choose_model
 from segmentation_job.segments.encoding import FeatureValues, FloatArray, encode, fit_encoding, idle_feature_warnings
-from segmentation_job.segments.errors import LensError, NoModelError
+from segmentation_job.segments.errors import LensError, NoClusteringError, NoModelError
 from segmentation_job.segments.explanation import name_segments, recommended_action, shallow_rule
 from segmentation_job.segments.fitting import fit_model, require_live_features
 from segmentation_job.segments.identity import KEPT, Kinship, match_clusters, relate_clusters, segment_key
@@ -131,7 +131,14 @@ def entry_in_effect(
     """
     with_model = [entry for entry in entries if entry.model_version is not None and entry.refit_date <= as_of]
     for entry in reversed(with_model[1:]):
-        status = model_status(lens, entry.refit_date, as_of, is_stable=entry.is_stable, decisions=decisions)
+        status = model_status(
+            lens,
+            entry.refit_date,
+            as_of,
+            model_version=entry.model_version,
+            is_stable=entry.is_stable,
+            decisions=decisions,
+        )
         if status is ModelStatus.PROMOTED:
             return entry
     return with_model[0] if with_model else None
@@ -216,22 +223,25 @@ def dates_of_run(fitted_as_of: date, as_of: date, lineage_start: date, arrivals:
     return label_dates(fitted_as_of, as_of, arrivals) | {*watched, *([fitted_as_of] if watched else [])}
 
 
-def lineage_holds(
+def refits_that_hold(
     lens: Lens,
     refit_dates: Sequence[date],
     entries: Mapping[date, LineageEntry],
     contents: Mapping[date, str],
     context: RefitContext,
-) -> bool:
-    """Say whether every refit rests on what it would rest on today. contents: as in `dates_needed`."""
+) -> list[LineageEntry]:
+    """Return the refits, from the first on, that rest on what they would rest on today.
+
+    contents: as in `dates_needed`.
+    """
     walked: list[LineageEntry] = []
     for refit_date in refit_dates:
         entry = entries.get(refit_date)
         expected = _expected_entry(lens, refit_date, walked, entry, contents, context)
         if entry is None or expected is None or not entry.was_fitted_from(expected):
-            return False
+            break
         walked.append(entry)
-    return True
+    return walked
 
 
 def bring_lineage_up_to_date(warehouse: Warehouse, plan: RunPlan, lens: Lens, context: RefitContext) -> Lineage:
@@ -263,7 +273,7 @@ def bring_lineage_up_to_date(warehouse: Warehouse, plan: RunPlan, lens: Lens, co
             replaced = known.model_version if known is not None else None
             try:
                 new = _fit(lens, refit_date, parent, parent_origins, taken, context)
-            except (LensError, NoModelError) as error:
+            except (LensError, NoModelError, NoClusteringError) as error:
                 entries.append(replace(expected, reason=str(error)))
             else:
                 fitted[new.model.version] = new
@@ -378,6 +388,8 @@ def _fit(
     columns = [feature.name for feature in lens.features]
     sampled = features.warehouse.sampled_customers(features.schema(refit_date), refit_date, context.sample_size)
     ids, values = features.values(refit_date, columns, lens.text_columns(), sampled)
+    if not ids:
+        raise NoModelError(f"lens {lens.name}: nobody is in scope at {refit_date}")
     encoding = fit_encoding(values, lens)
     for warning in idle_feature_warnings(lens, encoding, values):
         context.warn(warning)

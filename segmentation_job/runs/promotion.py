@@ -1,14 +1,14 @@
 """Promotion: in one transaction the gated candidate of a date replaces what was promoted for it."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
 
 from segmentation_job.errors import GateFailedError
-from segmentation_job.runs.calendar import RunPlan, label_dates
+from segmentation_job.runs.calendar import RunPlan, label_dates, refit_date_for
 from segmentation_job.runs.decisions import Decision
 from segmentation_job.runs.feature_matrix import features_hash
 from segmentation_job.runs.forecasting import forecast_inputs_hash
@@ -16,6 +16,7 @@ from segmentation_job.runs.history import splice_into_history
 from segmentation_job.runs.labelling import nearest_clusters, settled_clusters
 from segmentation_job.runs.lineage import MODEL_TABLES, RefitContext, keys_of, read_model, read_origins
 from segmentation_job.runs.registry import append_events
+from segmentation_job.runs.state import promoted_decisions
 from segmentation_job.segments.lenses import Lens
 from segmentation_job.segments.model import Model
 from segmentation_job.warehouse.interface import Warehouse
@@ -66,10 +67,17 @@ def record_verdict(warehouse: Warehouse, plan: RunPlan, subject: str, content: s
         warehouse.rows("insert into pipeline.gate_verdicts values (?, ?, ?, ?)", (plan.as_of, subject, content, passed))
 
 
-def promote_date(warehouse: Warehouse, plan: RunPlan, lenses: list[Lens], context: RefitContext) -> Promotion:
+def promote_date(
+    warehouse: Warehouse,
+    plan: RunPlan,
+    lenses: list[Lens],
+    context: RefitContext,
+    decisions_on_file: Sequence[Decision] = (),
+) -> Promotion:
     """Promote the candidate of a date; raise GateFailedError where its gates have not passed just this candidate.
 
-    A lens that has no model for the date keeps what an earlier run may have promoted for it.
+    decisions_on_file: those that the file has now. A lens that has no model for the date loses what an earlier run
+    promoted for it.
     """
     for subject in GATED_SUBJECTS:
         _require_verdict(warehouse, plan, subject)
@@ -86,12 +94,18 @@ def promote_date(warehouse: Warehouse, plan: RunPlan, lenses: list[Lens], contex
         # The months that the forecast of demand saw are kept with it: they are few, and judge it later.
         for table in (*FORECAST_TABLES, "category_month_demand"):
             warehouse.move_rows(f"candidate.{table}", f"promoted.{table}", {"as_of_date": plan.as_of})
+        _leave_off_calendar_refits(warehouse, plan)
         new_versions = _promote_models(warehouse, plan)
         registered = _register_segments(warehouse, plan.as_of)
+        # What was decided since the run was planned stands in the file and waits for the next run.
+        planned = {decision.decision_id for decision in context.decisions}
+        withdrawn = _withdraw_decisions(warehouse, {*planned, *(each.decision_id for each in decisions_on_file)})
         new_decisions = _apply_decisions(warehouse, context.decisions)
-        append_events(warehouse, plan.as_of, new_versions, registered, new_decisions)
+        append_events(warehouse, plan.as_of, new_versions, registered, new_decisions, withdrawn)
         for lens in labelled:
             _promote_labels(warehouse, plan.as_of, lens, context)
+        for name in sorted(skipped):
+            _withdraw_labels(warehouse, plan.as_of, name, context)
         _clear_run(warehouse, plan)
         # What is published of the date is not what is promoted any more.
         warehouse.rows("delete from pipeline.marts_state")
@@ -195,13 +209,32 @@ def _promote_models(warehouse: Warehouse, plan: RunPlan) -> list[str]:
     return versions
 
 
+def _leave_off_calendar_refits(warehouse: Warehouse, plan: RunPlan) -> None:
+    """Take refits out of the lineage that today's calendar does not have; their models and segments stay."""
+    found = warehouse.rows("select distinct refit_date from promoted.lineage")
+    for (day,) in found:
+        if refit_date_for(day, plan.refit_months) != day:
+            for table in ("lineage", "lineage_dates"):
+                warehouse.rows(f"delete from promoted.{table} where refit_date = ?", (day,))
+
+
+def _withdraw_decisions(warehouse: Warehouse, standing: Collection[str]) -> list[Decision]:
+    """Take away the decisions whose line is in no file any more, and return them. standing: ids that stay."""
+    withdrawn = [each for each in promoted_decisions(warehouse) if each.decision_id not in standing]
+    for decision in withdrawn:
+        warehouse.rows("delete from promoted.decisions where decision_id = ?", (decision.decision_id,))
+    return withdrawn
+
+
 def _apply_decisions(warehouse: Warehouse, decisions: Sequence[Decision]) -> list[Decision]:
     """Keep the decisions that are not kept yet, and return them; the marts read names and the rest from there."""
     known = {str(decision_id) for (decision_id,) in warehouse.rows("select decision_id from promoted.decisions")}
     new = [decision for decision in decisions if decision.decision_id not in known]
     for decision in new:
         warehouse.rows(
-            "insert into promoted.decisions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into promoted.decisions (decision_id, decided_at, kind, lens, refit_date, effective_from,"
+            " model_version, segment_key, segment_id, name, decided_by, reason)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 decision.decision_id,
                 decision.decided_at,
@@ -209,6 +242,7 @@ def _apply_decisions(warehouse: Warehouse, decisions: Sequence[Decision]) -> lis
                 decision.lens,
                 decision.refit_date,
                 decision.effective_from,
+                decision.model_version,
                 decision.segment_key,
                 decision.segment_id,
                 decision.name,
@@ -322,42 +356,61 @@ def _promote_labels(warehouse: Warehouse, as_of: date, lens: Lens, context: Refi
     key = {"as_of_date": as_of, "lens": lens.name}
     for table in ("labels", "runs", "run_inputs", "run_dates", "segment_alarms"):
         warehouse.move_rows(f"candidate.{table}", f"promoted.{table}", key)
-    others = [day for day in labelled_dates(warehouse, lens.name) if day != as_of]
+    _put_into_history(warehouse, as_of, lens.name, as_of, context)
+
+
+def _withdraw_labels(warehouse: Warehouse, as_of: date, lens: str, context: RefitContext) -> None:
+    """Take away what a lens found of a date that it has no model for any more; its neighbours meet in the history."""
+    if not warehouse.rows("select 1 from promoted.runs where as_of_date = ? and lens = ?", (as_of, lens)):
+        return
+    for table in ("labels", "runs", "run_inputs", "run_dates", "segment_alarms"):
+        warehouse.rows(f"delete from promoted.{table} where as_of_date = ? and lens = ?", (as_of, lens))
+    next_date = min((day for day in labelled_dates(warehouse, lens) if day > as_of), default=None)
+    if next_date is not None:
+        _put_into_history(warehouse, next_date, lens, as_of, context)
+        return
+    warehouse.rows("delete from promoted.label_history where lens = ? and valid_from >= ?", (lens, as_of))
+    warehouse.rows("update promoted.label_history set valid_to = null where lens = ? and valid_to >= ?", (lens, as_of))
+
+
+def _put_into_history(warehouse: Warehouse, as_of: date, lens: str, run_date: date, context: RefitContext) -> None:
+    """Tell the history what changed from the labelled date before a date to it, and from it to the one after."""
+    others = [day for day in labelled_dates(warehouse, lens) if day != as_of]
     previous_date = max((day for day in others if day < as_of), default=None)
     next_date = min((day for day in others if day > as_of), default=None)
-    model = _model_in_effect(warehouse, as_of, lens.name)
+    model = _model_in_effect(warehouse, as_of, lens)
 
-    previous_model = None if previous_date is None else _model_in_effect(warehouse, previous_date, lens.name)
+    previous_model = None if previous_date is None else _model_in_effect(warehouse, previous_date, lens)
     warehouse.rows("drop table if exists day_labels")
     if previous_model is None or previous_model.version == model.version:
         warehouse.rows(
             "create temporary table day_labels as select customer_id, segment_key, segment_key as under_previous_model"
             " from promoted.labels where as_of_date = ? and lens = ?",
-            (as_of, lens.name),
+            (as_of, lens),
         )
     else:
         _fill_temporary(
-            warehouse, "under_previous_model", _keys_under(warehouse, previous_model, as_of, as_of, context)
+            warehouse, "under_previous_model", _keys_under(warehouse, previous_model, as_of, run_date, context)
         )
         warehouse.rows(
             "create temporary table day_labels as select labels.customer_id, labels.segment_key,"
             " under_previous_model.segment_key as under_previous_model from promoted.labels as labels"
             " left join under_previous_model on labels.customer_id = under_previous_model.customer_id"
             " where labels.as_of_date = ? and labels.lens = ?",
-            (as_of, lens.name),
+            (as_of, lens),
         )
     warehouse.rows("drop table if exists next_under_this_model")
     if next_date is None:
         warehouse.rows("create temporary table next_under_this_model (customer_id varchar, segment_key varchar)")
-    elif _model_in_effect(warehouse, next_date, lens.name).version == model.version:
+    elif _model_in_effect(warehouse, next_date, lens).version == model.version:
         warehouse.rows(
             "create temporary table next_under_this_model as select customer_id, segment_key from promoted.labels"
             " where as_of_date = ? and lens = ?",
-            (next_date, lens.name),
+            (next_date, lens),
         )
     else:
-        _fill_temporary(warehouse, "next_under_this_model", _keys_under(warehouse, model, next_date, as_of, context))
-    splice_into_history(warehouse, lens.name, as_of, previous_date, next_date)
+        _fill_temporary(warehouse, "next_under_this_model", _keys_under(warehouse, model, next_date, run_date, context))
+    splice_into_history(warehouse, lens, as_of, previous_date, next_date)
     for table in ("day_labels", "next_under_this_model", "under_previous_model"):
         warehouse.rows(f"drop table if exists {table}")
 

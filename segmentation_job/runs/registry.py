@@ -17,10 +17,12 @@ def append_events(
     new_versions: Sequence[str],
     new_segment_keys: Sequence[str],
     new_decisions: Sequence[Decision],
+    withdrawn: Sequence[Decision] = (),
 ) -> None:
-    """Append what the promotion of a run brought: models fitted, segments born, decisions applied.
+    """Append what the promotion of a run brought: models fitted, segments born, decisions applied or withdrawn.
 
-    new_versions: models promoted now. new_segment_keys: segments registered now.
+    new_versions: models promoted now. new_segment_keys: segments registered now. withdrawn: decisions that are in the
+    file no more.
     """
     events: list[tuple[str, str, str, str, date, dict[str, object]]] = []
     for version in new_versions:
@@ -51,6 +53,12 @@ def append_events(
         else:
             details |= {"segment_id": decision.segment_id, "name": decision.name}
             events.append((decision.lens, SEGMENT, str(decision.segment_key), "renamed", run_date, details))
+    for decision in withdrawn:
+        subject, key = (
+            (MODEL, str(decision.refit_date)) if decision.kind in ABOUT_MODELS else (SEGMENT, str(decision.segment_key))
+        )
+        details = {"decision_id": decision.decision_id, "kind": decision.kind.value}
+        events.append((decision.lens, subject, key, "decision_withdrawn", run_date, details))
     newest = int(warehouse.rows("select coalesce(max(event_number), 0) from promoted.registry_events")[0][0])
     for number, (lens, subject, subject_key, event, happened_as_of, details) in enumerate(events, start=newest + 1):
         warehouse.rows(

@@ -1,6 +1,7 @@
 """What a run finds in the warehouse: plans, promoted dates, models in effect, inputs recorded."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from segmentation_job.errors import SegmentationError
@@ -27,9 +28,9 @@ from segmentation_job.runs.lineage import (
     dates_needed,
     dates_of_run,
     entry_in_effect,
-    lineage_holds,
     models_in_effect,
     read_lineage,
+    refits_that_hold,
 )
 from segmentation_job.runs.versions import LogicVersions
 from segmentation_job.segments.lenses import Lens
@@ -129,7 +130,7 @@ def make_plan(
     for lens in lenses:
         entries = read_lineage(warehouse, lens.name)
         needed |= dates_needed(lens, as_of, refit_dates, entries, contents, context)
-        needed |= _dates_beside(warehouse, lens, as_of, start, earlier, context)
+        needed |= _dates_beside(warehouse, lens, as_of, refit_dates, earlier, context)
     usable = {day for day, content in contents.items() if content}
     plan = plan_run(as_of, start, needed, usable, refit_months)
     with warehouse.transaction():
@@ -145,7 +146,12 @@ def make_plan(
 
 
 def _dates_beside(
-    warehouse: Warehouse, lens: Lens, as_of: date, start: date, earlier_start: date | None, context: RefitContext
+    warehouse: Warehouse,
+    lens: Lens,
+    as_of: date,
+    refit_dates: Sequence[date],
+    earlier_start: date | None,
+    context: RefitContext,
 ) -> frozenset[date]:
     """The dates that say why a customer changed: what the model of each neighbouring date makes of the other.
 
@@ -162,8 +168,10 @@ def _dates_beside(
     days: frozenset[date] = frozenset()
     if before:
         days |= label_dates(before[-1], as_of, context.features.arrivals)
+    start = refit_dates[0]
     if after and earlier_start is not None and start == earlier_start:
-        entries = list(read_lineage(warehouse, lens.name).values())
+        lineage = read_lineage(warehouse, lens.name)
+        entries = [lineage[day] for day in refit_dates if day in lineage]
         own = entry_in_effect(lens.name, entries, as_of, context.decisions)
         days |= label_dates(own.refit_date if own else start, after[0], context.features.arrivals) - {after[0]}
     return days
@@ -179,7 +187,8 @@ def read_plan(warehouse: Warehouse, as_of: date) -> RunPlan | None:
     if not found:
         return None
     start: date = found[0][0]
-    return RunPlan(as_of, start, refit_dates_between(start, as_of, int(found[0][2])), tuple(day for _, day, _ in found))
+    months = int(found[0][2])
+    return RunPlan(as_of, start, refit_dates_between(start, as_of, months), tuple(day for _, day, _ in found), months)
 
 
 def planned_decisions(warehouse: Warehouse, as_of: date) -> tuple[Decision, ...]:
@@ -191,7 +200,8 @@ def planned_decisions(warehouse: Warehouse, as_of: date) -> tuple[Decision, ...]
 def promoted_decisions(warehouse: Warehouse) -> tuple[Decision, ...]:
     """Return the decisions that promoted runs have applied, in the order in which they were made."""
     found = warehouse.rows(
-        "select decided_at, kind, lens, refit_date, effective_from, segment_key, segment_id, name, decided_by, reason"
+        "select decided_at, kind, lens, refit_date, effective_from, model_version, segment_key, segment_id, name,"
+        " decided_by, reason"
         " from promoted.decisions order by decided_at, decision_id"
     )
     return tuple(Decision(row[0], DecisionKind(row[1]), *row[2:]) for row in found)
@@ -229,64 +239,108 @@ def is_current(
     applied = {str(decision_id) for (decision_id,) in warehouse.rows("select decision_id from promoted.decisions")}
     if {decision.decision_id for decision in decisions} != applied:
         return False
-    start = lineage_start(warehouse)
     names = {lens.name for lens in lenses}
     # What a lens that is off now once found of the date stays promoted; the marts must have been built without it.
     in_the_marts = {
         str(part).removeprefix("lens ")
         for (part,) in warehouse.rows("select part from pipeline.versions where part like 'lens %'")
     }
-    if start is None or in_the_marts != names or start_of_lineage(as_of, start, refit_months) != start:
+    if in_the_marts != names or not has_promoted_labels(warehouse, as_of):
         return False
-    contents = promoted_dates(warehouse)
-    fresh = fresh_dates(warehouse, versions.features)
-    if as_of not in contents or as_of not in fresh:
-        return False
-    rows_hash = rows_in_scope_hash(warehouse, as_of)
-    context = refit_context(warehouse, (), decisions, sample_size=sample_size, batch_size=1)
-    return all(
-        _lens_is_current(warehouse, as_of, lens, versions, rows_hash, start, contents, fresh, context, refit_months)
-        for lens in lenses
+    return not stale_runs(
+        warehouse, lenses, versions, decisions, [as_of], sample_size=sample_size, refit_months=refit_months
     )
 
 
-def _lens_is_current(
+def stale_runs(
     warehouse: Warehouse,
+    lenses: Sequence[Lens],
+    versions: LogicVersions,
+    decisions: Sequence[Decision],
+    dates: Sequence[date] | None = None,
+    *,
+    sample_size: int,
+    refit_months: int,
+) -> list[tuple[date, str]]:
+    """Return the labelled dates, with the lens, that a run today would compute from something else; ascending.
+
+    decisions: those that a run today would apply. dates: to look at; all that are labelled by default.
+    """
+    start = lineage_start(warehouse)
+    if start is None:
+        return []
+    if dates is None:
+        found = warehouse.rows("select as_of_date from promoted.dates where has_labels order by as_of_date")
+        dates = [day for (day,) in found]
+    fresh = fresh_dates(warehouse, versions.features)
+    # A date that is outdated counts as changed.
+    contents = {day: content if day in fresh else "" for day, content in promoted_dates(warehouse).items()}
+    context = refit_context(warehouse, (), decisions, sample_size=sample_size, batch_size=1)
+    rows_hashes = {day: rows_in_scope_hash(warehouse, day) for day in dates}
+    stale: list[tuple[date, str]] = []
+    for lens in lenses:
+        recorded = _recorded_runs(warehouse, lens.name)
+        refit_dates = refit_dates_between(start, max(dates, default=start), refit_months)
+        holding = refits_that_hold(lens, refit_dates, read_lineage(warehouse, lens.name), contents, context)
+        for day in dates:
+            held = [entry for entry in holding if entry.refit_date <= day]
+            if (
+                day not in fresh
+                or start_of_lineage(day, start, refit_months) != start
+                or len(held) < len(refit_dates_between(start, day, refit_months))
+                or not _run_holds(
+                    day, lens, held, recorded.get(day), rows_hashes[day], versions, contents, context, start
+                )
+            ):
+                stale.append((day, lens.name))
+    return sorted(stale)
+
+
+@dataclass(frozen=True)
+class _RecordedRun:
+    """What a run of a lens recorded: where its lineage began, the hash of each input, of the dates it leans on."""
+
+    lineage_start: date
+    inputs: dict[str, str]
+    leans_on: dict[date, str]
+
+
+def _recorded_runs(warehouse: Warehouse, lens: str) -> dict[date, _RecordedRun]:
+    runs = {
+        day: _RecordedRun(begun, {}, {})
+        for day, begun in warehouse.rows("select as_of_date, lineage_start from promoted.runs where lens = ?", (lens,))
+    }
+    for day, name, content in warehouse.rows(
+        "select as_of_date, input, content_hash from promoted.run_inputs where lens = ?", (lens,)
+    ):
+        runs[day].inputs[str(name)] = str(content)
+    for day, leans_on, content in warehouse.rows(
+        "select as_of_date, leans_on_date, content_hash from promoted.run_dates where lens = ?", (lens,)
+    ):
+        runs[day].leans_on[leans_on] = str(content)
+    return runs
+
+
+def _run_holds(
     as_of: date,
     lens: Lens,
-    versions: LogicVersions,
+    refits: Sequence[LineageEntry],
+    run: _RecordedRun | None,
     rows_hash: str | None,
-    start: date,
+    versions: LogicVersions,
     contents: Mapping[date, str],
-    fresh: Collection[date],
     context: RefitContext,
-    refit_months: int,
+    start: date,
 ) -> bool:
-    entries = read_lineage(warehouse, lens.name)
-    refit_dates = refit_dates_between(start, as_of, refit_months)
-    # A date that is outdated counts as changed.
-    known = {day: content if day in fresh else "" for day, content in contents.items()}
-    if not lineage_holds(lens, refit_dates, entries, known, context):
-        return False
-    in_effect = entry_in_effect(lens.name, [entries[day] for day in refit_dates], as_of, context.decisions)
-    recorded = {
-        str(name): str(content)
-        for name, content in warehouse.rows(
-            "select input, content_hash from promoted.run_inputs where as_of_date = ? and lens = ?", (as_of, lens.name)
-        )
-    }
-    if in_effect is None:
-        # The lens has no model here, and a further run would find none.
-        return not recorded
-    leans_on = {
-        day: str(content)
-        for day, content in warehouse.rows(
-            "select leans_on_date, content_hash from promoted.run_dates where as_of_date = ? and lens = ?",
-            (as_of, lens.name),
-        )
-    }
+    """Say whether a run rests on what it would rest on today, its refits holding."""
+    in_effect = entry_in_effect(lens.name, refits, as_of, context.decisions)
+    if in_effect is None or run is None:
+        # Where the lens has no model, a further run would find none either.
+        return in_effect is None and run is None
     expected = dates_of_run(in_effect.refit_date, as_of, start, context.features.arrivals)
-    if leans_on.keys() != expected or any(known.get(day, content) != content for day, content in leans_on.items()):
+    if run.leans_on.keys() != expected or run.lineage_start != start:
+        return False
+    if any(contents.get(day, content) != content for day, content in run.leans_on.items()):
         return False
     today = {
         "rows_in_scope": rows_hash,
@@ -294,62 +348,35 @@ def _lens_is_current(
         "lens": lens.version,
         "model": in_effect.model_version,
     }
-    return all(recorded.get(name) == content for name, content in today.items())
+    return all(run.inputs.get(name) == content for name, content in today.items())
 
 
-def stale_dates(
+def record_versions(
     warehouse: Warehouse,
-    lenses: Sequence[Lens],
+    lenses: list[Lens],
     versions: LogicVersions,
     decisions: Sequence[Decision],
     *,
     sample_size: int,
     refit_months: int,
-) -> list[date]:
-    """Return the labelled dates that a run today would compute from something else, ascending.
-
-    decisions: those that a run today would apply.
-    """
-    start = lineage_start(warehouse)
-    if start is None:
-        return []
-    contents = promoted_dates(warehouse)
-    fresh = fresh_dates(warehouse, versions.features)
-    context = refit_context(warehouse, (), decisions, sample_size=sample_size, batch_size=1)
-    started = {
-        (day, str(lens)): begun
-        for day, lens, begun in warehouse.rows("select as_of_date, lens, lineage_start from promoted.runs")
-    }
-    found = []
-    for (day,) in warehouse.rows("select as_of_date from promoted.dates where has_labels order by as_of_date"):
-        rows_hash = rows_in_scope_hash(warehouse, day)
-        if day not in fresh or not all(
-            started.get((day, lens.name), start) == start
-            and _lens_is_current(
-                warehouse, day, lens, versions, rows_hash, start, contents, fresh, context, refit_months
-            )
-            for lens in lenses
-        ):
-            found.append(day)
-    return found
-
-
-def record_versions(
-    warehouse: Warehouse, lenses: list[Lens], versions: LogicVersions, decisions: Sequence[Decision]
 ) -> None:
-    """Store today's versions and models in effect, against which the marts tell which runs are stale.
+    """Store today's versions, the models in effect and the runs that are stale, from which the marts say why.
 
     decisions: those that are applied, in the order in which they were made.
     """
+    stale = stale_runs(warehouse, lenses, versions, decisions, sample_size=sample_size, refit_months=refit_months)
     parts = [("features_logic", versions.features), *((f"lens {lens.name}", lens.version) for lens in lenses)]
     with warehouse.transaction():
         warehouse.rows("delete from pipeline.versions")
         for part, version in parts:
             warehouse.rows("insert into pipeline.versions values (?, ?)", (part, version))
+        warehouse.rows("delete from pipeline.stale_runs")
+        for day, lens in stale:
+            warehouse.rows("insert into pipeline.stale_runs values (?, ?)", (day, lens))
         warehouse.rows("delete from pipeline.models_in_effect")
         warehouse.rows("delete from pipeline.model_statuses")
-        for (lens,) in warehouse.rows("select distinct lens from promoted.lineage order by lens"):
-            _record_models(warehouse, str(lens), decisions)
+        for (name,) in warehouse.rows("select distinct lens from promoted.lineage order by lens"):
+            _record_models(warehouse, str(name), decisions)
 
 
 def _record_models(warehouse: Warehouse, lens: str, decisions: Sequence[Decision]) -> None:
@@ -374,11 +401,21 @@ def _said_status(
     decisions: Sequence[Decision],
 ) -> str:
     """In a word what became of a model: in_effect, replaced, held or rejected."""
+    status = model_status(
+        lens,
+        entry.refit_date,
+        date.max,
+        model_version=entry.model_version,
+        is_stable=entry.is_stable,
+        decisions=decisions,
+    )
     own = [until for version, _, until in intervals if version == entry.model_version]
-    if own:
-        return "in_effect" if own[-1] is None else "replaced"
-    status = model_status(lens, entry.refit_date, date.max, is_stable=entry.is_stable, decisions=decisions)
-    return "held" if status is ModelStatus.PROMOTED else status.value
+    # The first of a lineage has nobody to give way to: it is in effect whatever was decided.
+    if own and own[-1] is None:
+        return "in_effect"
+    if status is not ModelStatus.PROMOTED:
+        return status.value
+    return "replaced"
 
 
 def require_plan(warehouse: Warehouse, as_of: date) -> RunPlan:

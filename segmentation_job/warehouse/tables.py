@@ -321,6 +321,8 @@ TABLES: Final[tuple[tuple[str, str], ...]] = (
         "pipeline.models_in_effect",
         "(lens varchar not null, model_version varchar not null, valid_from date not null, valid_to date)",
     ),
+    # Runs that a run today would compute from something else.
+    _create("pipeline.stale_runs", "(as_of_date date not null, lens varchar not null)"),
     _create(
         "pipeline.model_statuses", "(lens varchar not null, model_version varchar not null, status varchar not null)"
     ),
@@ -333,6 +335,7 @@ TABLES: Final[tuple[tuple[str, str], ...]] = (
     lens varchar not null,
     refit_date date,
     effective_from date,
+    model_version varchar,
     segment_key varchar,
     segment_id varchar,
     name varchar,

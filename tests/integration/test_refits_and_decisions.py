@@ -5,6 +5,7 @@ The features are those of a small simulated shop, built once by dbt for every da
 
 import itertools
 import random
+import re
 from collections import Counter
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -18,6 +19,7 @@ from segmentation_job.runs.decisions import Decision, DecisionKind
 from segmentation_job.runs.versions import read_logic_versions
 from segmentation_job.runs.watching import watch_dates
 from segmentation_job.segments.lenses import Lens
+from segmentation_job.settings import PROJECT_DIR
 from tests.measurements.shops import BuiltFeatures, shipped_lens, shop_features
 from tests.support.prebuilt import PrebuiltNights, prebuilt_nights
 from tests.support.shared_builds import built_once
@@ -210,10 +212,85 @@ def test_a_renamed_segment_keeps_its_name_over_two_refits(fresh: PrebuiltNights,
         Decision(DECIDED_AT, DecisionKind.RENAME, "overall", None, None, key, segment_id, "The regulars")
     )
     nights.run_all([date(2025, 7, 2), date(2025, 8, 6)])
-    named = nights.rows("select name from promoted.decisions where kind = 'rename' and segment_key = ?", [key])
-    assert named == [("The regulars",)]
+    assert published_names(nights)[segment_id] == "The regulars"
+    assert len(published_names(nights)) > 1
     # No segment born later takes the name.
     assert nights.rows("select 1 from promoted.segments where name = 'The regulars'") == []
+
+    # Its line is taken out of the file: the next run takes it back.
+    nights.decisions.clear()
+    nights.run(date(2025, 8, 6))
+    assert published_names(nights)[segment_id] != "The regulars"
+    events = nights.rows(
+        "select event from promoted.registry_events where subject_key = ? order by event_number", [key]
+    )
+    assert [event for (event,) in events] == ["born", "renamed", "decision_withdrawn"]
+
+
+def published_names(nights: PrebuiltNights) -> dict[str, str]:
+    """Return what the marts call each segment: their own SQL, its sources written as dbt writes them."""
+    model = (PROJECT_DIR / "dbt_project" / "models" / "marts" / "segment_aliases.sql").read_text()
+    sql = re.sub(r"\{\{ source\('(\w+)', '(\w+)'\) \}\}", r"\1.\2", re.sub(r"\{\{ config\(.*?\) \}\}", "", model))
+    return dict(nights.rows(f"select segment_id, segment_name from ({sql})"))
+
+
+def test_a_model_that_was_in_effect_and_is_held_can_be_approved_again(fresh: PrebuiltNights, tmp_path: Path) -> None:
+    nights = fresh.copy(tmp_path / "warehouse.duckdb")
+    nights.run_all([date(2025, 6, 20), date(2025, 7, 2)])
+    nights.decisions.append(decided(DecisionKind.HOLD, SECOND_REFIT, date(2025, 7, 3)))
+    nights.run(date(2025, 7, 4))
+    assert model_of(nights, date(2025, 7, 2)) == SECOND_REFIT
+    assert model_of(nights, date(2025, 7, 4)) == FIRST_REFIT
+    assert nights.statuses() == {FIRST_REFIT: "in_effect", SECOND_REFIT: "held"}
+    # An approval is of the model that was seen, not of another one of its date.
+    approval = decided(DecisionKind.APPROVE, SECOND_REFIT, date(2025, 7, 5), 1)
+    nights.decisions.append(replace(approval, model_version="of another"))
+    nights.run(date(2025, 7, 6))
+    assert model_of(nights, date(2025, 7, 6)) == FIRST_REFIT
+    ((version,),) = nights.rows("select model_version from promoted.lineage where refit_date = ?", [SECOND_REFIT])
+    nights.decisions.append(replace(approval, model_version=version))
+    nights.run(date(2025, 7, 6))
+    assert model_of(nights, date(2025, 7, 6)) == SECOND_REFIT
+    assert nights.statuses() == {FIRST_REFIT: "replaced", SECOND_REFIT: "in_effect"}
+    assert nights.stale() == []
+
+
+def test_a_calendar_of_every_second_month_leaves_the_refits_between_out(fresh: PrebuiltNights, tmp_path: Path) -> None:
+    monthly = fresh.copy(tmp_path / "warehouse.duckdb")
+    monthly.run_all([date(2025, 7, 2), date(2025, 8, 6)])
+    assert model_of(monthly, date(2025, 8, 6)) == THIRD_REFIT
+    nights = replace(monthly, refit_months=2)
+    assert nights.stale() == [date(2025, 8, 6)]
+    assert nights.repair() == [date(2025, 8, 6)]
+    assert nights.rows("select refit_date from promoted.lineage") == [(SECOND_REFIT,)]
+    assert model_of(nights, date(2025, 8, 6)) == SECOND_REFIT
+    # Labels lean on the first of August all the same.
+    leant_on = nights.rows("select leans_on_date from promoted.run_dates where as_of_date = date '2025-08-06'")
+    assert (THIRD_REFIT,) in leant_on
+    assert nights.statuses() == {SECOND_REFIT: "in_effect"}
+
+
+def test_a_lens_that_has_no_model_any_more_loses_its_labels_of_the_date(
+    fresh: PrebuiltNights, lens: Lens, tmp_path: Path
+) -> None:
+    other = replace(lens, name="other")
+    before = fresh.copy(tmp_path / "warehouse.duckdb", lenses=(lens, other))
+    before.run_all([date(2025, 6, 4), date(2025, 6, 20), date(2025, 6, 24)])
+    kept = before.rows("select * from promoted.label_history where lens = 'overall' order by all")
+    assert kept
+    nights = replace(before, lenses=(lens, replace(other, features=lens.features[:1])))
+    assert nights.stale() == [date(2025, 6, 4), date(2025, 6, 20), date(2025, 6, 24)]
+    nights.run(date(2025, 6, 20))
+    assert nights.rows("select distinct as_of_date from promoted.labels where lens = 'other' order by 1") == [
+        (date(2025, 6, 4),),
+        (date(2025, 6, 24),),
+    ]
+    starts = nights.rows("select distinct valid_from from promoted.label_history where lens = 'other'")
+    assert {day for (day,) in starts} <= {date(2025, 6, 4), date(2025, 6, 24)}
+    nights.repair()
+    assert nights.stale() == []
+    assert nights.rows("select 1 from promoted.label_history where lens = 'other'") == []
+    assert nights.rows("select * from promoted.label_history where lens = 'overall' order by all") == kept
 
 
 def test_a_lens_that_cannot_be_fitted_is_left_out_and_says_why(

@@ -17,7 +17,14 @@ from segmentation_job.runs.decisions import Decision
 from segmentation_job.runs.forecasting import forecast_inputs_hash
 from segmentation_job.runs.promotion import GATED_SUBJECTS, candidate_hash, promote_date, record_verdict
 from segmentation_job.runs.segmentation import LensOutcome, LensWithoutModel, segment_date
-from segmentation_job.runs.state import make_plan, planned_decisions, refit_context, stale_dates
+from segmentation_job.runs.state import (
+    make_plan,
+    planned_decisions,
+    promoted_decisions,
+    record_versions,
+    refit_context,
+    stale_runs,
+)
 from segmentation_job.runs.versions import LogicVersions
 from segmentation_job.segments.lenses import Lens
 from segmentation_job.warehouse.duckdb_engine import DuckDBWarehouse
@@ -90,7 +97,7 @@ class PrebuiltNights:
             )
             for subject in GATED_SUBJECTS:
                 record_verdict(warehouse, plan, subject, candidate_hash(warehouse, plan, subject), passed=True)
-            promote_date(warehouse, plan, list(self.lenses), context)
+            promote_date(warehouse, plan, list(self.lenses), context, self.decisions)
         return outcomes
 
     def run_all(self, dates: Iterable[date]) -> None:
@@ -100,7 +107,7 @@ class PrebuiltNights:
     def stale(self) -> list[date]:
         """Return the dates that are stale now, ascending."""
         with self.warehouse() as warehouse:
-            return stale_dates(
+            found = stale_runs(
                 warehouse,
                 self.lenses,
                 self.versions,
@@ -108,6 +115,25 @@ class PrebuiltNights:
                 sample_size=self.sample_size,
                 refit_months=self.refit_months,
             )
+        return sorted({day for day, _ in found})
+
+    def statuses(self) -> dict[date, str]:
+        """Return what is published of each refit's model: in_effect, replaced, held or rejected."""
+        with self.warehouse() as warehouse:
+            record_versions(
+                warehouse,
+                list(self.lenses),
+                self.versions,
+                promoted_decisions(warehouse),
+                sample_size=self.sample_size,
+                refit_months=self.refit_months,
+            )
+        return dict(
+            self.rows(
+                "select lineage.refit_date, statuses.status from promoted.lineage as lineage"
+                " inner join pipeline.model_statuses as statuses on lineage.model_version = statuses.model_version"
+            )
+        )
 
     def repair(self) -> list[date]:
         """Run the first stale date until none is stale; return the dates run."""

@@ -29,14 +29,15 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         connection.execute(
             "create table segmentation_runs as select * from (values ('overall', date '2024-02-20'),"
-            " ('overall', date '2024-03-20'), ('purchase', date '2024-03-20')) as rows (lens, as_of_date)"
+            " ('overall', date '2024-03-20'), ('purchase', date '2024-03-20'), ('financial', date '2024-03-20')) as rows (lens, as_of_date)"
         )
         connection.execute(
-            "create table models as select * from (values"
+            "create table models as select *, lens || ' of ' || fitted_as_of as model_version from (values"
             " ('overall', date '2024-01-01', 'replaced'), ('overall', date '2024-02-01', 'in_effect'),"
             " ('overall', date '2024-03-01', 'held'),"
             " ('purchase', date '2024-01-01', 'replaced'), ('purchase', date '2024-02-01', 'rejected'),"
-            " ('purchase', date '2024-03-01', 'in_effect')"
+            " ('purchase', date '2024-03-01', 'in_effect'),"
+            " ('financial', date '2024-02-01', 'in_effect'), ('financial', date '2024-03-01', 'rejected')"
             ") as rows (lens, fitted_as_of, status)"
         )
     return path
@@ -115,6 +116,8 @@ def test_by_default_it_is_about_the_model_that_waits_and_counts_from_the_next_da
         "overall",
         refit_date=MARCH,
         effective_from=date(2024, 3, 21),
+        # An approval is of the model that was seen, a rejection of whatever the date has.
+        model_version="overall of 2024-03-01" if kind is DecisionKind.APPROVE else None,
         decided_by="Zoë",
         reason="seen",
     )
@@ -129,14 +132,19 @@ def test_where_none_waits_a_hold_or_a_rejection_is_about_the_next_refit(publishe
 def test_a_model_in_effect_may_be_held_or_rejected_and_a_rejected_one_approved(published: Path) -> None:
     for kind in (DecisionKind.HOLD, DecisionKind.REJECT):
         assert about(published, kind, "purchase", MARCH).refit_date == MARCH
-    assert about(published, DecisionKind.APPROVE, "purchase", FEBRUARY).refit_date == FEBRUARY
+    assert about(published, DecisionKind.APPROVE, "financial", MARCH).refit_date == MARCH
 
 
 @pytest.mark.parametrize(
     ("kind", "lens", "refit_date", "why"),
     [
         (DecisionKind.APPROVE, "purchase", None, "No model of lens purchase waits for approval"),
-        (DecisionKind.HOLD, "cultural", None, "'cultural' has no published date. There are: overall, purchase"),
+        (
+            DecisionKind.HOLD,
+            "cultural",
+            None,
+            "'cultural' has no published date. There are: financial, overall, purchase",
+        ),
         (DecisionKind.HOLD, "overall", date(2024, 3, 2), "2024-03-02 is no refit date: the next one .* is 2024-04-01"),
         (
             DecisionKind.HOLD,
@@ -146,7 +154,13 @@ def test_a_model_in_effect_may_be_held_or_rejected_and_a_rejected_one_approved(p
         ),
         (DecisionKind.APPROVE, "overall", APRIL, "still to come: nothing is to be approved"),
         (DecisionKind.APPROVE, "overall", FEBRUARY, "of 2024-02-01 of lens overall is in effect already"),
-        (DecisionKind.APPROVE, "overall", JANUARY, "is replaced already"),
+        (DecisionKind.APPROVE, "overall", JANUARY, "2024-02-01 is in effect, and newer than that of 2024-01-01"),
+        (
+            DecisionKind.APPROVE,
+            "purchase",
+            FEBRUARY,
+            "2024-03-01 is in effect, and newer .* Reject the newer one first",
+        ),
         (DecisionKind.HOLD, "overall", MARCH, "is held already"),
         (DecisionKind.REJECT, "purchase", FEBRUARY, "is rejected already"),
         (DecisionKind.HOLD, "overall", JANUARY, "first of lens overall: no other could take its place"),

@@ -18,6 +18,11 @@ models_in_effect as (
     select * from {{ source('pipeline', 'models_in_effect') }}
 ),
 
+-- What the job itself finds, which knows more than can be said of a single input: settings, refits still to be done.
+stale_runs as (
+    select * from {{ source('pipeline', 'stale_runs') }}
+),
+
 -- What the features of each date would rest on today.
 promoted_scope as (
     select
@@ -51,7 +56,8 @@ changed_leanings as (
     select
         leanings.lens,
         leanings.subject,
-        leanings.subject_date
+        leanings.subject_date,
+        leanings.leans_on_date
     from (
         select
             lens,
@@ -86,7 +92,9 @@ outdated_refits as (
         on
             runs.lens = changed_leanings.lens
             and changed_leanings.subject = 'model'
-            and changed_leanings.subject_date < runs.as_of_date
+            and changed_leanings.subject_date <= runs.as_of_date
+            -- Of its own features a run says so itself.
+            and changed_leanings.leans_on_date != runs.as_of_date
 ),
 
 outdated_labels as (
@@ -214,25 +222,30 @@ final as (
         ) as input_hashes,
         case
             when running_lenses.lens is not null
-                then nullif(
-                        concat_ws(
-                            '; ',
-                            compared.rows_reason,
-                            compared.logic_reason,
-                            compared.lens_reason,
-                            compared.model_reason,
-                            case
-                                when outdated_refits.as_of_date is not null then 'a refit date before it is outdated'
-                            end,
-                            case
-                                when outdated_labels.as_of_date is not null then 'a date that it leans on is outdated'
-                            end,
-                            case
-                                when lineage_starts.lineage_start != runs.lineage_start
-                                    then 'the lineage of models starts earlier'
-                            end
+                then coalesce(
+                        nullif(
+                            concat_ws(
+                                '; ',
+                                compared.rows_reason,
+                                compared.logic_reason,
+                                compared.lens_reason,
+                                compared.model_reason,
+                                case
+                                    when outdated_refits.as_of_date is not null then 'a refit date before it is outdated'
+                                end,
+                                case
+                                    when outdated_labels.as_of_date is not null then 'a date that it leans on is outdated'
+                                end,
+                                case
+                                    when lineage_starts.lineage_start != runs.lineage_start
+                                        then 'the lineage of models starts earlier'
+                                end
+                            ),
+                            ''
                         ),
-                        ''
+                        case
+                            when stale_runs.as_of_date is not null then 'a run today would rest on other models or dates'
+                        end
                     )
         end as stale_reason
     from runs
@@ -245,6 +258,10 @@ final as (
         on
             runs.as_of_date = outdated_refits.as_of_date
             and runs.lens = outdated_refits.lens
+    left join stale_runs
+        on
+            runs.as_of_date = stale_runs.as_of_date
+            and runs.lens = stale_runs.lens
     left join outdated_labels
         on
             runs.as_of_date = outdated_labels.as_of_date

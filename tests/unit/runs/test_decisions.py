@@ -146,7 +146,7 @@ def test_a_broken_line_is_refused_by_file_and_number(tmp_path: Path, line: str, 
 
 
 def status(as_of: date, *decisions: Decision, is_stable: bool = True) -> ModelStatus:
-    return model_status("overall", FEBRUARY, as_of, is_stable=is_stable, decisions=decisions)
+    return model_status("overall", FEBRUARY, as_of, model_version="m", is_stable=is_stable, decisions=decisions)
 
 
 def test_without_a_decision_a_model_takes_effect_where_it_is_stable() -> None:
