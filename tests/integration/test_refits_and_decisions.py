@@ -209,7 +209,9 @@ def test_a_renamed_segment_keeps_its_name_over_two_refits(fresh: PrebuiltNights,
         "select segment_key, segment_id from promoted.segments order by segment_id limit 1"
     )
     nights.decisions.append(
-        Decision(DECIDED_AT, DecisionKind.RENAME, "overall", None, None, key, segment_id, "The regulars")
+        Decision(
+            DECIDED_AT, DecisionKind.RENAME, "overall", segment_key=key, segment_id=segment_id, name="The regulars"
+        )
     )
     nights.run_all([date(2025, 7, 2), date(2025, 8, 6)])
     assert published_names(nights)[segment_id] == "The regulars"

@@ -29,7 +29,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         connection.execute(
             "create table segmentation_runs as select * from (values ('overall', date '2024-02-20'),"
-            " ('overall', date '2024-03-20'), ('purchase', date '2024-03-20'), ('financial', date '2024-03-20')) as rows (lens, as_of_date)"
+            " ('overall', date '2024-03-20'), ('purchase', date '2024-03-20'),"
+            " ('financial', date '2024-03-20')) as rows (lens, as_of_date)"
         )
         connection.execute(
             "create table models as select *, lens || ' of ' || fitted_as_of as model_version from (values"
