@@ -57,7 +57,8 @@ def test_every_promised_table_holds_rows(shop: Nights) -> None:
         assert {table: columns for table, columns in missing.items() if columns} == {}
         # A first night has nothing before it to move from.
         empty = [table for table in found if published.execute(f"select 1 from {table} limit 1").fetchall() == []]
-    assert empty == []
+    # They hold rows once somebody decides, and once a weekly check sees something.
+    assert set(empty) == {"decisions", "segment_alarms"}
 
 
 def test_every_shipped_lens_labels_every_customer(shop: Nights) -> None:

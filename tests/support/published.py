@@ -72,8 +72,10 @@ PROMISED_COLUMNS: Final[dict[str, set[str]]] = {
         "model_changed",
         "both",
     },
-    "models": {"model_version", "lens", "algorithm", "k", "fitted_as_of", "parent_version", "parameters"},
-    "model_candidates": {"model_version", "algorithm", "k", "is_winner", "reason"},
+    "models": {"model_version", "lens", "algorithm", "k", "fitted_as_of", "status", "parent_version", "parameters"},
+    "model_candidates": {"model_version", "algorithm", "k", "held_out_value", "is_winner", "reason"},
+    "decisions": {"decided_at", "kind", "lens", "refit_date", "effective_from", "segment_id", "name", "reason"},
+    "registry_events": {"event_number", "lens", "subject", "subject_key", "event", "happened_as_of", "details"},
     "model_sample": {"model_version", "customer_id", "encoded"},
     "segmentation_runs": {
         "as_of_date",
