@@ -193,28 +193,22 @@ def dates_needed(
     contents: of the promoted dates, the hash of the features, or an empty text where they must be computed again; a
     date that is not kept counts as unchanged. Where a refit is to be done, all later ones are.
     """
-    walked: list[LineageEntry] = []
     arrivals = context.features.arrivals
+    holding = refits_that_hold(lens, refit_dates, entries, contents, context)
+    to_do = refit_dates[len(holding) :]
+    if not to_do:
+        in_effect = entry_in_effect(lens.name, holding, as_of, context.decisions)
+        return dates_of_run(in_effect.refit_date if in_effect else refit_dates[0], as_of, refit_dates[0], arrivals)
+    has_parent = entry_in_effect(lens.name, holding, to_do[0], context.decisions) is not None
+    # Which of the refits to come will be in effect is not known before they are done: as if none of them were. Then
+    # the oldest counts that decisions fall back to by then.
+    fallbacks = (entry_in_effect(lens.name, holding, day, context.decisions) for day in (*to_do, as_of))
+    earliest = min((fallback.refit_date for fallback in fallbacks if fallback is not None), default=to_do[0])
     needed: set[date] = set()
-    for place, refit_date in enumerate(refit_dates):
-        expected = _expected_entry(lens, refit_date, walked, entries.get(refit_date), contents, context)
-        entry = entries.get(refit_date)
-        if expected is not None and entry is not None and entry.was_fitted_from(expected):
-            walked.append(entry)
-            continue
-        parent = entry_in_effect(lens.name, walked, refit_date, context.decisions)
-        # Which of the refits to come will be in effect is not known before they are done: as if none of them were. Then
-        # the oldest counts that decisions fall back to by then.
-        fallbacks = (
-            entry_in_effect(lens.name, walked, day, context.decisions) for day in (*refit_dates[place:], as_of)
-        )
-        earliest = min((fallback.refit_date for fallback in fallbacks if fallback is not None), default=refit_date)
-        for later in refit_dates[place:]:
-            predecessor = earliest if parent is not None or later != refit_date else None
-            needed |= fit_dates(later, predecessor, context.first_customer_date, arrivals)
-        return frozenset(needed | dates_of_run(earliest, as_of, refit_dates[0], arrivals))
-    in_effect = entry_in_effect(lens.name, walked, as_of, context.decisions)
-    return dates_of_run(in_effect.refit_date if in_effect else refit_dates[0], as_of, refit_dates[0], arrivals)
+    for refit_date in to_do:
+        predecessor = earliest if has_parent or refit_date != to_do[0] else None
+        needed |= fit_dates(refit_date, predecessor, context.first_customer_date, arrivals)
+    return frozenset(needed | dates_of_run(earliest, as_of, refit_dates[0], arrivals))
 
 
 def dates_of_run(fitted_as_of: date, as_of: date, lineage_start: date, arrivals: Sequence[date]) -> frozenset[date]:
