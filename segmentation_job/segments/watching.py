@@ -42,7 +42,7 @@ MICRO_CELLS = 40
 # Cells are a grid to count in, not a result: they need not have converged.
 _ITERATIONS = 30
 # A season alone makes cells of simulated shops grow up to 2 times within eight weeks.
-HOT_GROWTH = 2.0
+HOT_GROWTH = 2.5
 HOT_SIGNIFICANCE = 4.0
 HOT_GAIN = 0.005
 # The pseudo-count that keeps the growth of a nearly empty cell finite: 5 for 8,000 customers.

@@ -32,8 +32,8 @@ from tests.measurements.shops import DEFAULT_CACHE, BuiltFeatures, shipped_lens,
 
 IntArray = npt.NDArray[np.int64]
 
-# The rule was developed on shops 1 to 11 and 301 to 322, which are not measured on.
-MEASURED_SEEDS = range(401, 431)
+# The rule was developed on shops 1 to 11, 301 to 326 and 401 to 423, which are not measured on.
+MEASURED_SEEDS = range(441, 471)
 OWN_SEEDS = range(431, 438)
 CUSTOMERS = 3_000
 SEGMENTS = 6
