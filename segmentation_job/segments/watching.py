@@ -41,7 +41,7 @@ NIGHTS_BACK = (28, 56)
 MICRO_CELLS = 40
 # Cells are a grid to count in, not a result: they need not have converged.
 _ITERATIONS = 30
-# A season alone makes cells of simulated shops grow up to 2 times within eight weeks.
+# Seasons alone made cells grow twice in 2 of 21 simulated shops; a segment that lies apart fills cells all but empty.
 HOT_GROWTH = 2.5
 HOT_SIGNIFICANCE = 4.0
 HOT_GAIN = 0.005
