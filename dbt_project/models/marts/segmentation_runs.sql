@@ -231,10 +231,12 @@ final as (
                                 compared.lens_reason,
                                 compared.model_reason,
                                 case
-                                    when outdated_refits.as_of_date is not null then 'a refit date before it is outdated'
+                                    when outdated_refits.as_of_date is not null
+                                        then 'a refit date before it is outdated'
                                 end,
                                 case
-                                    when outdated_labels.as_of_date is not null then 'a date that it leans on is outdated'
+                                    when outdated_labels.as_of_date is not null
+                                        then 'a date that it leans on is outdated'
                                 end,
                                 case
                                     when lineage_starts.lineage_start != runs.lineage_start
@@ -244,7 +246,8 @@ final as (
                             ''
                         ),
                         case
-                            when stale_runs.as_of_date is not null then 'a run today would rest on other models or dates'
+                            when stale_runs.as_of_date is not null
+                                then 'a run today would rest on other models or dates'
                         end
                     )
         end as stale_reason
