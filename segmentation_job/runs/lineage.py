@@ -18,7 +18,14 @@ from segmentation_job.runs.watching import watch_dates
 from segmentation_job.segments.algorithms import IntArray
 from segmentation_job.segments.assignment import assign
 from segmentation_job.segments.choice import CandidateFigures, Incumbent, Past, choose_model
-from segmentation_job.segments.encoding import FeatureValues, FloatArray, encode, fit_encoding, idle_feature_warnings
+from segmentation_job.segments.encoding import (
+    FeatureValues,
+    FloatArray,
+    encode,
+    fit_encoding,
+    idle_feature_warnings,
+    signed_log1p,
+)
 from segmentation_job.segments.errors import LensError, NoClusteringError, NoModelError
 from segmentation_job.segments.explanation import name_segments, recommended_action, shallow_rule
 from segmentation_job.segments.fitting import fit_model, require_live_features
@@ -467,16 +474,20 @@ def _past(lens: Lens, refit_date: date, context: RefitContext) -> Past | None:
     raw[known] = later.numbers[[places[customer_id] for customer_id in ids if customer_id in places]]
     measures = [outcome.measure for outcome in lens.objective.outcomes]
     return Past(
-        values, np.column_stack([_measured(raw[:, index], name) for index, name in enumerate(measures)]), rfm.numbers
+        values,
+        np.column_stack([measured_outcome(raw[:, index], name) for index, name in enumerate(measures)]),
+        rfm.numbers,
     )
 
 
-def _measured(raw: FloatArray, measure: str) -> FloatArray:
-    """An outcome as it is predicted (n,): its logarithm, whether there is any, or as it is. raw: (n,), null is 0."""
+def measured_outcome(raw: FloatArray, measure: str) -> FloatArray:
+    """Return an outcome as it is predicted (n,): its logarithm, whether there is any, or as it is.
+
+    raw: (n,), null is 0. measure: as a lens's objective names it.
+    """
     known: FloatArray = np.where(np.isnan(raw), 0.0, raw)
     if measure == "log":
-        # A return may exceed what was bought.
-        return np.sign(known) * np.log1p(np.abs(known))
+        return signed_log1p(known)
     return (known > 0).astype(np.float64) if measure == "any" else known
 
 

@@ -11,9 +11,15 @@ from threadpoolctl import threadpool_limits
 
 from segmentation_job.errors import MisconfiguredError
 from segmentation_job.runs.calendar import RunPlan
-from segmentation_job.runs.feature_matrix import features_hash
 from segmentation_job.runs.labelling import settled_labels
-from segmentation_job.runs.lineage import MODEL_TABLES, Lineage, RefitContext, bring_lineage_up_to_date, dates_of_run
+from segmentation_job.runs.lineage import (
+    MODEL_TABLES,
+    Lineage,
+    RefitContext,
+    bring_lineage_up_to_date,
+    dates_of_run,
+    keys_of,
+)
 from segmentation_job.runs.versions import LogicVersions
 from segmentation_job.runs.watching import watch_dates, watch_lens, write_alarms
 from segmentation_job.segments.assignment import Assignment
@@ -99,7 +105,7 @@ def _segment_lens(
     for batch in settled_labels(context.features, model, lineage.origins, plan.as_of):
         totals.add(batch.assignment, batch.values)
         warehouse.append("candidate.labels", _label_rows(plan.as_of, model, batch.customer_ids, batch.assignment))
-    _write_run(warehouse, plan, lens, versions, model, figures, totals)
+    _write_run(warehouse, plan, lens, versions, model, figures, totals, context)
     _write_run_dates(warehouse, plan, model, context)
     alarms = _watch(warehouse, plan, lens, model, context)
     return LensOutcome(
@@ -165,7 +171,6 @@ def _write_run_dates(warehouse: Warehouse, plan: RunPlan, model: Model, context:
 
 def _label_rows(as_of: date, model: Model, customer_ids: pa.Array, assignment: Assignment) -> pa.Table:
     n = len(customer_ids)
-    keys = pa.array(model.segment_keys, pa.string())
     return pa.table(
         {
             "as_of_date": pa.array([as_of] * n, pa.date32()),
@@ -173,7 +178,7 @@ def _label_rows(as_of: date, model: Model, customer_ids: pa.Array, assignment: A
             "customer_id": customer_ids,
             "model_version": pa.array([model.version] * n, pa.string()),
             "cluster": pa.array(assignment.cluster, pa.int32()),
-            "segment_key": keys.take(pa.array(assignment.cluster, pa.int64())),
+            "segment_key": keys_of(model, assignment.cluster),
             "confidence": pa.array(assignment.confidence, pa.float64()),
             "is_outlier": pa.array(assignment.is_outlier, pa.bool_()),
             "distance": pa.array(assignment.distance, pa.float64()),
@@ -229,6 +234,7 @@ def _write_run(
     model: Model,
     figures: Mapping[str, object],
     totals: _Totals,
+    context: RefitContext,
 ) -> None:
     customers = totals.customers
     warehouse.append(
@@ -249,7 +255,7 @@ def _write_run(
                     "imputed_share": totals.imputed_share,
                     "missing_shares": json.dumps(totals.missing_shares(), sort_keys=True),
                     "choice_reason": figures["reason"],
-                    "features_hash": features_hash(warehouse, "candidate", plan.as_of),
+                    "features_hash": context.features.content(plan.as_of),
                     "lineage_start": plan.lineage_start,
                 }
             ]

@@ -112,7 +112,8 @@ def make_plan(
         raise SegmentationError(
             f"The facts are not built, or not to the end: run `segmentation build facts --as-of {as_of}` first."
         )
-    seen = arrivals(warehouse)
+    context = refit_context(warehouse, (), decisions, sample_size=sample_size, batch_size=batch_size)
+    seen = context.features.arrivals
     require_customers(as_of, seen[0] if seen else None, refit_months)
     fresh = fresh_dates(warehouse, versions.features)
     labelled = {day for (day,) in warehouse.rows("select as_of_date from promoted.dates where has_labels")}
@@ -125,12 +126,11 @@ def make_plan(
     earlier = lineage_start(warehouse)
     start = start_of_lineage(as_of, earlier, refit_months)
     refit_dates = refit_dates_between(start, as_of, refit_months)
-    context = refit_context(warehouse, (), decisions, sample_size=sample_size, batch_size=batch_size)
     needed: set[date] = set()
     for lens in lenses:
         entries = read_lineage(warehouse, lens.name)
         needed |= dates_needed(lens, as_of, refit_dates, entries, contents, context)
-        needed |= _dates_beside(warehouse, lens, as_of, refit_dates, earlier, context)
+        needed |= _dates_beside(warehouse, lens, as_of, refit_dates, entries, earlier, context)
     usable = {day for day, content in contents.items() if content}
     plan = plan_run(as_of, start, needed, usable, refit_months)
     with warehouse.transaction():
@@ -150,6 +150,7 @@ def _dates_beside(
     lens: Lens,
     as_of: date,
     refit_dates: Sequence[date],
+    entries: Mapping[date, LineageEntry],
     earlier_start: date | None,
     context: RefitContext,
 ) -> frozenset[date]:
@@ -170,9 +171,8 @@ def _dates_beside(
         days |= label_dates(before[-1], as_of, context.features.arrivals)
     start = refit_dates[0]
     if after and earlier_start is not None and start == earlier_start:
-        lineage = read_lineage(warehouse, lens.name)
-        entries = [lineage[day] for day in refit_dates if day in lineage]
-        own = entry_in_effect(lens.name, entries, as_of, context.decisions)
+        on_calendar = [entries[day] for day in refit_dates if day in entries]
+        own = entry_in_effect(lens.name, on_calendar, as_of, context.decisions)
         days |= label_dates(own.refit_date if own else start, after[0], context.features.arrivals) - {after[0]}
     return days
 

@@ -401,7 +401,8 @@ def _transformed(values: FeatureValues, index: int, encoding: str, order: tuple[
     return _TRANSFORMS[encoding](values.numbers[:, index])
 
 
-def _signed_log1p(raw: FloatArray) -> FloatArray:
+def signed_log1p(raw: FloatArray) -> FloatArray:
+    """The logarithm of one more than the size, with the sign (n,): what is returned may exceed what was bought."""
     logs: FloatArray = np.sign(raw) * np.log1p(np.abs(raw))
     return logs
 
@@ -411,7 +412,7 @@ def _as_is(raw: FloatArray) -> FloatArray:
 
 
 _TRANSFORMS: dict[str, Callable[[FloatArray], FloatArray]] = {
-    "log": _signed_log1p,
+    "log": signed_log1p,
     "as_is": _as_is,
-    "hurdle": _signed_log1p,
+    "hurdle": signed_log1p,
 }

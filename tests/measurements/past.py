@@ -4,6 +4,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from segmentation_job.runs.lineage import measured_outcome
 from segmentation_job.segments.choice import Past
 from segmentation_job.segments.encoding import FloatArray
 from segmentation_job.segments.lenses import Lens, Outcome
@@ -36,11 +37,4 @@ def outcomes_of(
     known = np.nan_to_num(found.numbers)
     nothing = np.zeros(len(outcomes))
     raw = np.array([known[place[customer]] if customer in place else nothing for customer in customers])
-    return np.column_stack([_MEASURES[outcome.measure](raw[:, index]) for index, outcome in enumerate(outcomes)])
-
-
-_MEASURES = {
-    "log": lambda raw: np.log1p(np.maximum(raw, 0.0)),
-    "as_is": lambda raw: raw,
-    "any": lambda raw: (raw > 0).astype(np.float64),
-}
+    return np.column_stack([measured_outcome(raw[:, index], outcome.measure) for index, outcome in enumerate(outcomes)])
