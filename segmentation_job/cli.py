@@ -3,7 +3,7 @@
 import os
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -269,7 +269,7 @@ def repair_recent(as_of: AsOf) -> None:
     with _step(settings, as_of, "repair_recent") as progress:
         repair = repair_dates(
             partial(when_free, recent),
-            lambda each: run_promoting_steps(settings, each.as_of),
+            partial(run_promoting_steps, settings),
             partial(print, flush=True),
         )
         with open_warehouse(settings) as warehouse:
@@ -625,9 +625,17 @@ def repair(
     """Have Airflow run stale and stopped dates again, ascending, until none is left."""
     from rich.console import Console
 
+    from segmentation_job.airflow_client import AirflowClient, read_password
+    from segmentation_job.airflow_environment import USER
     from segmentation_job.nightly import run_dag
-    from segmentation_job.repairing import RepairFailedError, repair_dates, when_free
-    from segmentation_job.runs.repairs import DateToRepair
+    from segmentation_job.repairing import (
+        BACKFILL_DEADLINE_SECONDS,
+        LONGEST_BACKFILL,
+        RepairFailedError,
+        repair_dates,
+        run_by_backfill,
+        when_free,
+    )
 
     settings = _settings()
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
@@ -639,16 +647,27 @@ def repair(
             console.print(f"would run {each.as_of}: {each.reason}", soft_wrap=True)
         return
 
-    def run_again(each: DateToRepair) -> None:
-        if airflow is None:
-            run_dag(settings, each.as_of, force=False, console=console)
-        else:
-            run_by_backfill(settings, airflow, each.as_of)
+    def run_here(days: Sequence[date]) -> dict[date, str]:
+        failed = {}
+        for day in days:
+            try:
+                run_dag(settings, day, force=False, console=console)
+            except SegmentationError as error:
+                failed[day] = str(error)
+        return failed
 
+    run_again: Callable[[Sequence[date]], Mapping[date, str]] = run_here
+    if airflow is not None:
+        home = settings.data_dir / "airflow"
+        client = AirflowClient(airflow, USER, read_password(os.environ, home))
+        run_again = partial(run_by_backfill, client, deadline=BACKFILL_DEADLINE_SECONDS)
     if not facts_current and (newest := _newest_labelled_date(settings)) is not None:
-        run_again(DateToRepair(newest, (), "the landing has changed"))
+        run_again([newest])
     repaired = repair_dates(
-        lambda: when_free(lambda: _dates_to_repair(settings)[0]), run_again, partial(console.print, soft_wrap=True)
+        lambda: when_free(lambda: _dates_to_repair(settings)[0]),
+        run_again,
+        partial(console.print, soft_wrap=True),
+        at_a_time=1 if airflow is None else LONGEST_BACKFILL,
     )
     if repaired.failed:
         raise RepairFailedError(
