@@ -94,6 +94,17 @@ any-order: $(STAMP) ## Run 20 dates over three refits in three orders, and compa
 year-of-refits: $(STAMP) ## Refit every month of the real data's year: who keeps id and name, who moved, what the model moved (5 minutes)
 	@$(BIN)/python -m tests.measurements.year_of_refits
 
+stale: $(STAMP) ## List the dates that a run today would compute from something else, and why
+	@$(BIN)/segmentation stale
+
+repair: $(STAMP) ## Run stale and stopped dates again, ascending (AIRFLOW=http://127.0.0.1:8080 for a running Airflow)
+	@$(BIN)/segmentation repair $(if $(strip $(AIRFLOW)),--airflow $(AIRFLOW))
+
+# In a clone of its own, which the commands change: data, sources, lenses.
+runbook: $(STAMP) ## Follow docs/runbook.md word for word in a clone, and compare what is printed (about 20 minutes)
+	@rm -rf .venv/runbook && git clone --quiet . .venv/runbook && $(MAKE) --no-print-directory -C .venv/runbook install
+	@$(BIN)/python -m tests.measurements.runbook .venv/runbook
+
 evaluate: $(STAMP) ## Run a date of the past and compare its forecasts with what came in the 90 days after it
 	@$(BIN)/segmentation evaluate $(if $(strip $(AS_OF)),--as-of $(AS_OF))
 
