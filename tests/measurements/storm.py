@@ -4,7 +4,7 @@
 
 Nights of a tenth of the real data: new days, late rows, a refit, backfilled dates. Each night runs undisturbed in one
 folder, which tells how long each step takes, and in another one, where each step is killed with all its children at a
-moment drawn uniformly from that time, and run again by the same command; sometimes the whole night begins again. After
+moment drawn uniformly from that time, and run again by the same command; once a night all of it begins again. After
 each night every promoted and published row of the two folders is compared. The landing of each source's demonstration
 data is killed in folders of its own.
 """
@@ -34,9 +34,9 @@ from tests.support.storm import FilesBeside, Kill, Readers, Storm, kill_after, r
 LANDINGS: tuple[tuple[date, tuple[date, ...]], ...] = (
     (date(2017, 10, 4), (date(2017, 10, 3), date(2017, 10, 4))),
     (date(2017, 10, 6), (date(2017, 10, 6), date(2017, 10, 5))),  # a backfill in between
-    (date(2017, 11, 1), (date(2017, 10, 31), date(2017, 11, 1))),  # a refit
-    (date(2017, 11, 3), (date(2017, 11, 3), date(2017, 10, 15))),
-    (date(2017, 11, 5), (date(2017, 11, 5), date(2017, 9, 20))),  # before the first refit so far
+    (date(2017, 11, 1), (date(2017, 11, 1), date(2017, 10, 31))),  # a refit, and a backfill before it
+    (date(2017, 11, 3), (date(2017, 11, 3), date(2017, 9, 20))),  # before the first refit so far
+    (date(2017, 11, 5), (date(2017, 11, 5), date(2017, 10, 15))),
     (date(2017, 12, 1), (date(2017, 12, 1), date(2017, 11, 20))),  # a refit
     (date(2017, 12, 3), (date(2017, 12, 3), date(2017, 12, 2))),
     (date(2017, 12, 5), (date(2017, 12, 5), date(2017, 12, 4))),
@@ -164,8 +164,8 @@ class Landings:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=300, help="of steps and landings together")
-    parser.add_argument("--kills-per-step", type=int, default=2, help="in each night")
-    parser.add_argument("--begin-again", type=float, default=0.2, help="share of kills after which a night begins anew")
+    parser.add_argument("--kills-per-step", type=int, default=3, help="in each night")
+    parser.add_argument("--begin-again", type=int, default=1, help="kills of each night after which it begins anew")
     parser.add_argument("--minutes", type=float, default=0, help="after which no further night begins; 0: no limit")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -176,29 +176,28 @@ def main() -> int:
         folder = Path(name)
         write_landings(folder / "landings")
         landings = Landings(folder / "landed")
-        reference, storm = (Storm(Nights(folder / place), draw) for place in ("undisturbed", "storm"))
-        storm.begin_again = options.begin_again
-        outcome = Outcome()
-        first = next(nights_with_landings())[0]
-        # The readers need something to read: the first night is let alone in both folders.
-        for nights in (reference.nights, storm.nights):
-            deliver(folder / "landings" / str(LANDINGS[0][0]), nights)
-            timed_run(nights, first)
+        reference, outcome = Nights(folder / "undisturbed"), Outcome()
+        # The readers need something to read: the first night is let alone, and both folders begin with it.
+        deliver(folder / "landings" / str(LANDINGS[0][0]), reference)
+        timed_run(reference, next(nights_with_landings())[0])
+        storm = Storm(reference.copy(folder / "storm"), draw)
         with reading(storm.nights.serving_link, CLIENTS) as readers:
             storm.after_kill = readers.note_served_version
             for as_of, landing in list(nights_with_landings())[1:]:
                 killed = len(storm.kills) + len(outcome.landings)
                 if killed >= options.kills or 0 < options.minutes * 60 < time.monotonic() - begun:
                     break
-                for nights in (reference.nights, storm.nights) if landing else ():
+                for nights in (reference, storm.nights) if landing else ():
                     deliver(folder / "landings" / str(landing), nights)
-                storm.durations |= timed_run(reference.nights, as_of)
-                storm.run(as_of, dict.fromkeys(STEP_NAMES, options.kills_per_step))
+                storm.durations |= timed_run(reference, as_of)
+                kills = dict.fromkeys(STEP_NAMES, options.kills_per_step)
+                anew = draw.sample(range(1, sum(kills.values()) + 1), options.begin_again)
+                storm.run(as_of, kills, begin_again=anew)
                 readers.note_served_version()
                 for _ in range(options.kills_per_step):
                     landings.kill_one(draw, outcome)
                 outcome.nights += 1
-                outcome.add(as_of, compare(storm.nights, reference.nights))
+                outcome.add(as_of, compare(storm.nights, reference))
                 outcome.leftovers += [f"{as_of}: {words}" for words in FilesBeside.of(storm.nights).unfinished]
                 console.print(
                     f"{(time.monotonic() - begun) / 60:5.1f} min  {as_of}: {len(storm.kills) + len(outcome.landings)}"
@@ -207,11 +206,11 @@ def main() -> int:
                 )
         print_outcome(storm, outcome, readers, console)
         console.print(f"{(time.monotonic() - begun) / 60:.0f} minutes, seed {options.seed}")
-    kills = len(storm.kills) + len(outcome.landings)
+    done = len(storm.kills) + len(outcome.landings)
     flaws = (outcome.different + outcome.landed_files_different + len(outcome.leftovers) + len(readers.failed())) + len(
         readers.mixed()
     )
-    return 1 if flaws or kills < options.kills else 0
+    return 1 if flaws or done < options.kills else 0
 
 
 def print_outcome(storm: Storm, outcome: Outcome, readers: Readers, console: Console) -> None:
