@@ -252,7 +252,8 @@ def _write(warehouse_path: Path, target: Path, run_log_path: Path) -> tuple[date
             " and schema_name = 'marts' order by table_name"
         ).fetchall()
         for (table,) in marts:
-            if table in INTERNAL_MARTS or table.endswith("__dbt_tmp"):
+            # What dbt names `__dbt_…` is a table on its way, which a kill may have left there.
+            if table in INTERNAL_MARTS or "__dbt_" in table:
                 continue
             # In one order, so that two files of the same rows are alike.
             connection.execute(

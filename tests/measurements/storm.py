@@ -1,6 +1,6 @@
 """Three hundred `kill -9` at random moments, spread over every step, while BI reads without pause.
 
-    python -m tests.measurements.storm [--kills 300] [--minutes 0] [--seed 1]
+    python -m tests.measurements.storm [--kills 300] [--minutes 60] [--longest 120] [--seed 1]
 
 Nights of a tenth of the real data: new days, late rows, a refit, backfilled dates. Each night runs undisturbed in one
 folder, which tells how long each step takes, and in another one, where each step is killed with all its children at a
@@ -12,6 +12,7 @@ data is killed in folders of its own.
 import argparse
 import collections
 import filecmp
+import math
 import random
 import shutil
 import sys
@@ -49,6 +50,7 @@ LATE = (
     " and cast('0x' || substr(md5(cast(basket_id as varchar)), 1, 8) as bigint) % 10 = 0"
 )
 CLIENTS = ("1.0.0", "1.0.0", "1.5.6", "2.0.0", "2.0.0")
+MOST_KILLS_PER_STEP = 8
 LANDED_SOURCES = ("example_csv", "complete_journey", "simulated_shop")
 TIMES_ALONE = frozenset({"run_log"})
 
@@ -83,6 +85,17 @@ def nights_with_landings() -> Iterator[tuple[date, date | None]]:
     for day, as_ofs in LANDINGS:
         for place, as_of in enumerate(as_ofs):
             yield as_of, day if place == 0 else None
+
+
+def kills_per_step(wanted: int, seconds: float, night: float) -> int:
+    """Return how often to kill each step of a night, so that the kills that are wanted come in the time that is left.
+
+    night: seconds of an undisturbed one. A kill costs half a step, and each night two and a half nights: the
+    undisturbed one, the steps that came to their end, and what began again.
+    """
+    steps = len(STEP_NAMES) + 1
+    nights = max(1.0, (seconds - wanted * night / (2 * len(STEP_NAMES))) / (2.5 * night))
+    return min(MOST_KILLS_PER_STEP, max(2, math.ceil(wanted / (nights * steps))))
 
 
 def write_landings(folder: Path) -> None:
@@ -164,9 +177,9 @@ class Landings:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=300, help="of steps and landings together")
-    parser.add_argument("--kills-per-step", type=int, default=3, help="in each night")
     parser.add_argument("--begin-again", type=int, default=1, help="kills of each night after which it begins anew")
-    parser.add_argument("--minutes", type=float, default=0, help="after which no further night begins; 0: no limit")
+    parser.add_argument("--minutes", type=float, default=60, help="to be done by: fewer nights on a slow machine")
+    parser.add_argument("--longest", type=float, default=120, help="minutes after which nothing more is killed")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     console = Console(width=120, soft_wrap=True)
@@ -184,17 +197,24 @@ def main() -> int:
         with reading(storm.nights.serving_link, CLIENTS) as readers:
             storm.after_kill = readers.note_served_version
             for as_of, landing in list(nights_with_landings())[1:]:
-                killed = len(storm.kills) + len(outcome.landings)
-                if killed >= options.kills or 0 < options.minutes * 60 < time.monotonic() - begun:
+                wanted = options.kills - len(storm.kills) - len(outcome.landings)
+                if wanted <= 0 or time.monotonic() > begun + options.longest * 60:
                     break
                 for nights in (reference, storm.nights) if landing else ():
                     deliver(folder / "landings" / str(landing), nights)
                 storm.durations |= timed_run(reference, as_of)
-                kills = dict.fromkeys(STEP_NAMES, options.kills_per_step)
-                anew = draw.sample(range(1, sum(kills.values()) + 1), options.begin_again)
-                storm.run(as_of, kills, begin_again=anew)
+                left = begun + options.minutes * 60 - time.monotonic()
+                each = kills_per_step(wanted, left, sum(storm.durations.values()))
+                kills = dict.fromkeys(STEP_NAMES, each)
+                storm.run(
+                    as_of,
+                    kills,
+                    begin_again=draw.sample(range(1, sum(kills.values()) + 1), options.begin_again),
+                    most=wanted,
+                    until=begun + options.longest * 60,
+                )
                 readers.note_served_version()
-                for _ in range(options.kills_per_step):
+                for _ in range(min(each, options.kills - len(storm.kills) - len(outcome.landings))):
                     landings.kill_one(draw, outcome)
                 outcome.nights += 1
                 outcome.add(as_of, compare(storm.nights, reference))

@@ -53,13 +53,21 @@ class Storm:
     """Steps that ended before their kill came."""
 
     def run(
-        self, as_of: date, kills: Mapping[str, int], *, first: str = STEP_NAMES[0], begin_again: Collection[int] = ()
+        self,
+        as_of: date,
+        kills: Mapping[str, int],
+        *,
+        first: str = STEP_NAMES[0],
+        begin_again: Collection[int] = (),
+        most: int | None = None,
+        until: float | None = None,
     ) -> None:
         """Run a date's steps from `first` on to their end, and kill each as often as `kills` says on the way.
 
         A step that was killed is run again by the same command, as Airflow would. begin_again: the kills of this
-        night, counted from 1, after which all of it begins again. Raises StepFailedError where a step that nobody
-        kills does not succeed.
+        night, counted from 1, after which all of it begins again. most, until: kills of this night, and the moment
+        on the monotonic clock, after which the rest of it is let alone. Raises StepFailedError where a step that
+        nobody kills does not succeed.
         """
         names = STEP_NAMES[STEP_NAMES.index(first) :]
         pending = dict(kills)
@@ -67,6 +75,8 @@ class Storm:
         place, after_a_kill = 0, False
         while place < len(names):
             name = names[place]
+            if len(self.kills) - earlier == most or (until is not None and time.monotonic() > until):
+                pending.clear()
             if pending.get(name, 0) > 0:
                 pending[name] -= 1
                 after_a_kill = self._is_killed(name, as_of)
