@@ -66,6 +66,7 @@ class Outcome:
     doubled: int = 0
     differing_tables: list[str] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
+    failed_reruns: list[str] = field(default_factory=list)
     landings: list[Kill] = field(default_factory=list)
     landed_files: int = 0
     landed_files_different: int = 0
@@ -198,24 +199,25 @@ def main() -> int:
             storm.after_kill = readers.note_served_version
             for as_of, landing in list(nights_with_landings())[1:]:
                 wanted = options.kills - len(storm.kills) - len(outcome.landings)
-                if wanted <= 0 or time.monotonic() > begun + options.longest * 60:
+                until = begun + options.longest * 60
+                if wanted <= 0 or time.monotonic() > until:
                     break
                 for nights in (reference, storm.nights) if landing else ():
                     deliver(folder / "landings" / str(landing), nights)
-                storm.durations |= timed_run(reference, as_of)
-                left = begun + options.minutes * 60 - time.monotonic()
-                each = kills_per_step(wanted, left, sum(storm.durations.values()))
-                kills = dict.fromkeys(STEP_NAMES, each)
-                storm.run(
-                    as_of,
-                    kills,
-                    begin_again=draw.sample(range(1, sum(kills.values()) + 1), options.begin_again),
-                    most=wanted,
-                    until=begun + options.longest * 60,
-                )
-                readers.note_served_version()
-                for _ in range(min(each, options.kills - len(storm.kills) - len(outcome.landings))):
-                    landings.kill_one(draw, outcome)
+                try:
+                    storm.durations |= timed_run(reference, as_of)
+                    left = begun + options.minutes * 60 - time.monotonic()
+                    each = kills_per_step(wanted, left, sum(storm.durations.values()))
+                    kills = dict.fromkeys(STEP_NAMES, each)
+                    anew = draw.sample(range(1, sum(kills.values()) + 1), options.begin_again)
+                    storm.run(as_of, kills, begin_again=anew, most=wanted, until=until)
+                    for _ in range(min(each, options.kills - len(storm.kills) - len(outcome.landings))):
+                        landings.kill_one(draw, outcome)
+                except AssertionError as error:
+                    outcome.failed_reruns.append(str(error))
+                    break
+                finally:
+                    readers.note_served_version()
                 outcome.nights += 1
                 outcome.add(as_of, compare(storm.nights, reference))
                 outcome.leftovers += [f"{as_of}: {words}" for words in FilesBeside.of(storm.nights).unfinished]
@@ -227,9 +229,8 @@ def main() -> int:
         print_outcome(storm, outcome, readers, console)
         console.print(f"{(time.monotonic() - begun) / 60:.0f} minutes, seed {options.seed}")
     done = len(storm.kills) + len(outcome.landings)
-    flaws = (outcome.different + outcome.landed_files_different + len(outcome.leftovers) + len(readers.failed())) + len(
-        readers.mixed()
-    )
+    found = (outcome.leftovers, outcome.failed_reruns, readers.failed(), readers.mixed())
+    flaws = outcome.different + outcome.landed_files_different + sum(map(len, found))
     return 1 if flaws or done < options.kills else 0
 
 
@@ -269,13 +270,13 @@ def print_outcome(storm: Storm, outcome: Outcome, readers: Readers, console: Con
     console.print(
         f"Versions published: {len(readers.versions)}. Kills that came too late: {storm.escaped}."
         f" Nights begun again from check: {storm.begun_again}.\n"
-        f"Reruns after a kill that came to their end: {storm.reruns}; that did not: 0.\n"
+        f"Reruns after a kill that came to their end: {storm.reruns}; that failed: {len(outcome.failed_reruns)}.\n"
         f"Rows compared: {outcome.compared:,}; different: {outcome.different:,}; lost: {outcome.lost:,};"
         f" doubled: {outcome.doubled:,}.\n"
         f"Landed files compared: {outcome.landed_files}; different: {outcome.landed_files_different}."
         f" Leftovers after a night: {len(outcome.leftovers)}."
     )
-    for line in (*outcome.differing_tables, *outcome.leftovers):
+    for line in (*outcome.differing_tables, *outcome.leftovers, *outcome.failed_reruns):
         console.print(line)
 
 
