@@ -229,8 +229,8 @@ def main() -> int:
         print_outcome(storm, outcome, readers, console)
         console.print(f"{(time.monotonic() - begun) / 60:.0f} minutes, seed {options.seed}")
     done = len(storm.kills) + len(outcome.landings)
-    found = (outcome.leftovers, outcome.failed_reruns, readers.failed(), readers.mixed())
-    flaws = outcome.different + outcome.landed_files_different + sum(map(len, found))
+    found = [*outcome.leftovers, *outcome.failed_reruns, *readers.failed(), *readers.mixed()]
+    flaws = outcome.different + outcome.landed_files_different + len(found)
     return 1 if flaws or done < options.kills else 0
 
 
