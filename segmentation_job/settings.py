@@ -28,7 +28,7 @@ class Settings:
     max_source_lag_days: days that the newest source row may lie before the as-of date; None leaves it to the
     source's declaration. shop_customers, shop_seed: of the simulated shop, where that has to be made. lens_names:
     the lenses that run; None leaves it to their files. refit_months: months from one refit to the next, counted from
-    January.
+    January. max_quarantined_share: of an entity's rows; a date with more is not computed.
     """
 
     source: str
@@ -47,6 +47,7 @@ class Settings:
     shop_seed: int
     lens_names: tuple[str, ...] | None
     refit_months: int
+    max_quarantined_share: float
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], project_dir: Path = PROJECT_DIR) -> "Settings":
@@ -86,6 +87,11 @@ class Settings:
                 f"SEGMENTATION_REFIT_MONTHS={refit_months} must be 1, 2, 3, 4, 6 or 12: refits fall on the same months "
                 "of every year."
             )
+        quarantined_text = environment.get("SEGMENTATION_MAX_QUARANTINED_SHARE") or "0.5"
+        if not re.fullmatch(r"0(\.\d+)?|1(\.0+)?", quarantined_text):
+            raise MisconfiguredError(
+                f"SEGMENTATION_MAX_QUARANTINED_SHARE={quarantined_text!r} must be a share between 0 and 1, such as 0.5."
+            )
         lens_text = (environment.get("SEGMENTATION_LENSES") or "").strip()
         lens_names = tuple(name.strip() for name in lens_text.split(",")) if lens_text else None
         if lens_names and not all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in lens_names):
@@ -120,6 +126,7 @@ class Settings:
             shop_seed=positive("SEGMENTATION_SHOP_SEED", 1),
             lens_names=lens_names,
             refit_months=refit_months,
+            max_quarantined_share=float(quarantined_text),
         )
 
     @property
