@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segmentation_job.errors import GateFailedError, SegmentationError
+from segmentation_job.errors import GateFailedError, SegmentationError, fault_of_the_machine
 from segmentation_job.run_log import StepInProgress, logged_step
 from segmentation_job.segments.errors import LensError, NoModelError
 from segmentation_job.settings import DEFAULT_SOURCE, Settings
@@ -287,7 +287,7 @@ def repair_recent(as_of: AsOf) -> None:
 
 
 def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -> None:
-    from segmentation_job.runs.accounts import account_rows, describe_accounts
+    from segmentation_job.runs.accounts import account_rows, describe_accounts, require_most_rows_kept
     from segmentation_job.runs.dbt import dbt_command, dbt_environment, run_dbt
     from segmentation_job.runs.decisions import read_decisions
     from segmentation_job.runs.state import make_plan
@@ -307,7 +307,8 @@ def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -
             refit_months=settings.refit_months,
         )
         accounts = account_rows(warehouse, as_of)
-    print(describe_accounts(accounts, as_of))
+        print(describe_accounts(accounts, as_of), flush=True)
+        require_most_rows_kept(warehouse, accounts, as_of, settings.max_quarantined_share)
     print(f"Features are computed for {', '.join(str(day) for day in plan.dates_to_compute)}.", flush=True)
     run_dbt(dbt_command("features", settings), dbt_environment(settings, versions, plan.dates_to_compute))
     progress.details = {
@@ -883,6 +884,12 @@ def main() -> None:
     except (LensError, NoModelError) as error:
         print(f"error: {error}", file=sys.stderr)
         exit_code = ExitCode.MISCONFIGURED
+    except Exception as error:
+        fault = fault_of_the_machine(error)
+        if fault is None:
+            raise
+        print(f"error: {fault}", file=sys.stderr)
+        exit_code = fault.exit_code
     sys.stdout.flush()
     sys.stderr.flush()
     if "great_expectations" in sys.modules:
