@@ -1,6 +1,6 @@
 """A repair runs stale dates ascending, asks anew after each, and leaves none out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -79,11 +79,13 @@ def test_a_date_that_is_stale_after_its_own_run_is_no_silent_success() -> None:
 
 
 def test_a_locked_warehouse_is_asked_again_until_it_is_free() -> None:
-    answers = iter([WarehouseLockedError("held"), WarehouseLockedError("held"), 7])
+    answers: Iterator[WarehouseLockedError | int] = iter(
+        [WarehouseLockedError("held"), WarehouseLockedError("held"), 7]
+    )
 
     def ask() -> int:
         answer = next(answers)
-        if isinstance(answer, Exception):
+        if isinstance(answer, WarehouseLockedError):
             raise answer
         return answer
 
