@@ -293,11 +293,13 @@ def stale_runs(
         holding = refits_that_hold(lens, refit_dates, read_lineage(warehouse, lens.name), contents, context)
         for day in dates:
             held = [entry for entry in holding if entry.refit_date <= day]
-            reasons = []
-            if len(held) < len(refit_dates_between(start, day, refit_months)):
-                reasons.append("a refit date before it is outdated")
             run = recorded.get(day)
-            reasons += _other_inputs(day, lens, held, run, rows_hashes[day], versions, contents, context, start)
+            reasons = _other_inputs(run, day, lens, rows_hashes[day], versions, contents)
+            if len(held) < len(refit_dates_between(start, day, refit_months)):
+                # Which model will be in effect is not known before the refit is done.
+                reasons.append("a refit date before it is outdated")
+            else:
+                reasons += _other_model(run, day, lens, held, context, start)
             if start_of_lineage(day, start, refit_months) != start or (run is not None and run.lineage_start != start):
                 reasons.append("the lineage of models starts earlier")
             if not reasons and day not in fresh:
@@ -338,41 +340,53 @@ def _recorded_runs(warehouse: Warehouse, lens: str) -> dict[date, _RecordedRun]:
 
 
 def _other_inputs(
+    run: _RecordedRun | None,
     as_of: date,
     lens: Lens,
-    refits: Sequence[LineageEntry],
-    run: _RecordedRun | None,
     rows_hash: str | None,
     versions: LogicVersions,
     contents: Mapping[date, str],
+) -> list[str]:
+    """Say which rows, logic and features a run rests on are others today."""
+    if run is None:
+        return []
+    reasons = [
+        reason
+        for name, today, reason in (
+            ("rows_in_scope", rows_hash, "source rows changed"),
+            ("features_logic", versions.features, "feature logic changed"),
+            ("lens", lens.version, "lens changed"),
+        )
+        if run.inputs.get(name) != today
+    ]
+    outdated = {day for day, content in run.leans_on.items() if contents.get(day, content) != content}
+    if outdated - {as_of}:
+        reasons.append("a date that it leans on is outdated")
+    elif outdated and not reasons:
+        reasons.append("its features were computed anew")
+    return reasons
+
+
+def _other_model(
+    run: _RecordedRun | None,
+    as_of: date,
+    lens: Lens,
+    refits: Sequence[LineageEntry],
     context: RefitContext,
     start: date,
 ) -> list[str]:
-    """Say what a run rests on that it would not rest on today, its refits being those that hold."""
+    """Say whether a run rests on another model, or on other dates, than it would today. refits: that all hold."""
     in_effect = entry_in_effect(lens.name, refits, as_of, context.decisions)
     if run is None:
         # Where the lens has no model, a further run would find none either.
         return [] if in_effect is None else ["the lens has no labels of it"]
-    reasons = []
-    for name, today, reason in (
-        ("rows_in_scope", rows_hash, "source rows changed"),
-        ("features_logic", versions.features, "feature logic changed"),
-        ("lens", lens.version, "lens changed"),
-    ):
-        if run.inputs.get(name) != today:
-            reasons.append(reason)
     if in_effect is None:
-        return [*reasons, "the lens has no model for it"]
+        return ["the lens has no model for it"]
     if run.inputs.get("model") != in_effect.model_version:
-        reasons.append("another model is in effect")
-    elif run.leans_on.keys() != dates_of_run(in_effect.refit_date, as_of, start, context.features.arrivals):
-        reasons.append("it would lean on other dates")
-    # Of its own features the date says so itself.
-    if any(contents.get(day, content) != content for day, content in run.leans_on.items() if day != as_of):
-        reasons.append("a date that it leans on is outdated")
-    elif not reasons and contents.get(as_of, run.leans_on.get(as_of)) != run.leans_on.get(as_of):
-        reasons.append("its features were computed anew")
-    return reasons
+        return ["another model is in effect"]
+    if run.leans_on.keys() != dates_of_run(in_effect.refit_date, as_of, start, context.features.arrivals):
+        return ["it would lean on other dates"]
+    return []
 
 
 def record_versions(
