@@ -241,7 +241,11 @@ def _build_facts(settings: Settings, as_of: date, progress: StepInProgress) -> N
         # Forgotten first: a build that is cut off must be done again.
         warehouse.rows("delete from pipeline.facts_state")
     is_new_logic = [version for _, version in state] != [facts]
-    run_dbt(dbt_command("facts", settings, full_refresh=is_new_logic), dbt_environment(settings, versions))
+    run_dbt(
+        dbt_command("facts", settings, full_refresh=is_new_logic),
+        dbt_environment(settings, versions),
+        settings.source_data_dir,
+    )
     with open_warehouse(settings) as warehouse:
         warehouse.rows("insert into pipeline.facts_state values (?, ?)", (fingerprint, facts))
         after = read_day_contents(warehouse)
@@ -310,7 +314,11 @@ def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -
         print(describe_accounts(accounts, as_of), flush=True)
         require_most_rows_kept(warehouse, accounts, as_of, settings.max_quarantined_share)
     print(f"Features are computed for {', '.join(str(day) for day in plan.dates_to_compute)}.", flush=True)
-    run_dbt(dbt_command("features", settings), dbt_environment(settings, versions, plan.dates_to_compute))
+    run_dbt(
+        dbt_command("features", settings),
+        dbt_environment(settings, versions, plan.dates_to_compute),
+        settings.source_data_dir,
+    )
     progress.details = {
         "dates": [str(day) for day in plan.dates_to_compute],
         "rows": {
@@ -349,7 +357,11 @@ def _build_marts(settings: Settings) -> None:
         )
         record_marts_begun(warehouse, versions.marts)
     lens_names = [lens.name for lens in lenses]
-    run_dbt(dbt_command("marts", settings), dbt_environment(settings, versions, lens_names=lens_names))
+    run_dbt(
+        dbt_command("marts", settings),
+        dbt_environment(settings, versions, lens_names=lens_names),
+        settings.source_data_dir,
+    )
     with open_warehouse(settings) as warehouse:
         record_marts_ready(warehouse, versions.marts)
 

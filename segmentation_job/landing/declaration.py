@@ -12,6 +12,7 @@ import jinja2.nodes
 import yaml
 
 from segmentation_job.errors import MisconfiguredError
+from segmentation_job.fast_yaml import read_yaml
 
 ESSENTIAL_ENTITIES = ("customers", "orders", "order_lines")
 """Without rows of these there is nobody to segment, or nothing by which."""
@@ -93,7 +94,7 @@ def _read_declaration(source_dir: Path, environment: Mapping[str, str]) -> Sourc
     if not path.is_file():
         raise MisconfiguredError(f"{path} is missing: every source declares its landing there.")
     try:
-        content = yaml.safe_load(_without_jinja(path.read_text(), environment))
+        content = read_yaml(_without_jinja(path.read_text(), environment))
     except yaml.YAMLError as error:
         raise MisconfiguredError(f"{path} is not readable as YAML: {error}") from error
     sources = [source for source in (content or {}).get("sources", []) if source.get("name") == "landing"]
@@ -145,7 +146,7 @@ def read_contract(input_dir: Path) -> dict[str, tuple[str, ...]]:
     """Return the columns of every entity of the input contract, from the YAML of its models."""
     entities: dict[str, tuple[str, ...]] = {}
     for path in sorted(input_dir.glob("*.yml")):
-        for model in (yaml.safe_load(path.read_text()) or {}).get("models", []):
+        for model in (read_yaml(path.read_text()) or {}).get("models", []):
             if model["name"].startswith("input_"):
                 columns = tuple(column["name"] for column in model["columns"])
                 entities[model["name"].removeprefix("input_")] = columns

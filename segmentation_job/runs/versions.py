@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from segmentation_job.errors import MisconfiguredError
+from segmentation_job.fast_yaml import read_yaml
 from segmentation_job.landing.declaration import SourceDeclaration, read_contract, read_declaration
 from segmentation_job.segments.errors import LensError
 from segmentation_job.segments.lenses import Lens, nearest_names, parse_lens, require_known_features
@@ -133,7 +132,7 @@ def read_feature_contract(features_dir: Path) -> dict[str, dict[str, str]]:
     """Return the data type of every feature, as dbt writes it, by column and feature table."""
     tables: dict[str, dict[str, str]] = {}
     for path in sorted(features_dir.glob("*__models.yml")):
-        for model in (yaml.safe_load(path.read_text()) or {}).get("models", []):
+        for model in (read_yaml(path.read_text()) or {}).get("models", []):
             if model["name"] in FEATURE_TABLES:
                 tables[model["name"]] = {
                     column["name"]: str(column["data_type"])

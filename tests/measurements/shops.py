@@ -119,7 +119,9 @@ def _build_once(settings: Settings, as_of_dates: Sequence[date], land: Callable[
         excluded = command.index("--exclude-resource-type")
         command[excluded : excluded + 2] = LAYERS["features"]
         environment = dbt_environment(settings, read_logic_versions(settings), as_of_dates)
-        finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        finished = subprocess.run(
+            command, env=environment, cwd=settings.source_data_dir, capture_output=True, text=True, check=False
+        )
         if finished.returncode != 0:
             raise RuntimeError(f"dbt ended with {finished.returncode} in {folder}:\n{finished.stdout[-4000:]}")
         done.touch()

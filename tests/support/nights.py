@@ -15,11 +15,14 @@ import duckdb
 
 from segmentation_job.settings import DEFAULT_SOURCE
 from segmentation_job.steps import STEPS, step_named
+from tests.support.parsed_projects import keep_parse, lend_parse
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 COMMAND = Path(sys.executable).with_name("segmentation")
 STEP_NAMES = tuple(step.name for step in STEPS)
 INHERITED_PREFIXES = ("SEGMENTATION_", "AIRFLOW_", "DBT_")
+# Hundreds of processes would compile the package, each for itself.
+NOT_INHERITED = ("SOURCE", "TARGET", "PYTHONDONTWRITEBYTECODE")
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Nights:
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(INHERITED_PREFIXES) and name not in ("SOURCE", "TARGET")
+            if not name.startswith(INHERITED_PREFIXES) and name not in NOT_INHERITED
         }
         path = os.pathsep.join((str(COMMAND.parent), os.environ.get("PATH", os.defpath)))
         return {
@@ -82,6 +85,8 @@ class Nights:
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start a command in a session of its own, its output in one pipe."""
+        if arguments[:1] == ("build",):
+            lend_parse(self.source_dir, self.environment)
         return subprocess.Popen(
             [str(COMMAND), *arguments],
             cwd=PROJECT_DIR,
@@ -97,6 +102,8 @@ class Nights:
         """Run a command to its end, whatever its exit code."""
         with self.start(*arguments) as process:
             output, _ = process.communicate()
+        if arguments[:1] == ("build",) and process.returncode == 0:
+            keep_parse(self.source_dir, self.environment)
         return Finished(process.returncode, output)
 
     def step(self, name: str, as_of: date, *, force: bool = False) -> Finished:
