@@ -1,6 +1,7 @@
 # Needs Python 3.11, git and make. Everything else comes from uv.lock.
 #   make run [AS_OF=2017-10-01] [SOURCE=complete_journey] [FORCE=1] [THREADS=2]
 #   make test [TESTS=tests/unit]
+#   make storm [STORM="--kills 300 --minutes 60"]
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -12,6 +13,7 @@ FORCE ?=
 TESTS ?=
 WORKERS ?= 2
 PORT ?= 8080
+STORM ?=
 
 UV_VERSION := 0.13.9
 STAMP := .venv/.installed-from-lock
@@ -72,7 +74,7 @@ point-in-time: $(STAMP) ## Compute 20 random dates from all data and from data c
 	@POINT_IN_TIME_DATES=$${POINT_IN_TIME_DATES:-20} $(BIN)/pytest -n $(WORKERS) --dist load tests/integration/test_point_in_time.py
 
 storm: $(STAMP) $(OLD_CLIENT) $(MIDDLE_CLIENT) ## Kill every step at random moments, 300 times, while BI reads (about an hour)
-	@$(BIN)/python -m tests.measurements.storm
+	@$(BIN)/python -m tests.measurements.storm $(STORM)
 
 # Measurements of the segments: none is needed to run or to test. The shops that they are made on stay in
 # data/measurements.
