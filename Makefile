@@ -4,7 +4,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test point-in-time recovery foretelling emerging steadiness any-order year-of-refits evaluate airflow lint \
+.PHONY: help run test point-in-time recovery foretelling emerging steadiness any-order year-of-refits backfill-on-postgres evaluate airflow lint \
 	lint-sql format lock install clean clean-data
 
 AS_OF ?=
@@ -88,6 +88,11 @@ any-order: $(STAMP) ## Run 20 dates over three refits in three orders, and compa
 
 year-of-refits: $(STAMP) ## Refit every month of the real data's year: who keeps id and name, who moved, what the model moved (5 minutes)
 	@$(BIN)/python -m tests.measurements.year_of_refits
+
+# The drivers are a group of their own: an Airflow on SQLite does without.
+backfill-on-postgres: $(STAMP) $(UV_TARGET) ## Backfill 30 dates by an Airflow on PostgreSQL, fail two, repair, compare every row (an hour)
+	@$(UV) sync --frozen --quiet --group postgres
+	@$(BIN)/python -m tests.measurements.backfill_on_postgres
 
 evaluate: $(STAMP) ## Run a date of the past and compare its forecasts with what came in the 90 days after it
 	@$(BIN)/segmentation evaluate $(if $(strip $(AS_OF)),--as-of $(AS_OF))
