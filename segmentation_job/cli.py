@@ -3,7 +3,7 @@
 import os
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
     from segmentation_job.landing.declaration import SourceDeclaration
     from segmentation_job.landing.simulated_shop.options import ShopOptions
+    from segmentation_job.runs.repairs import DateToRepair
+
+FACTS_BEHIND = (
+    "The landing has changed since the facts were built: what of it makes a date stale is known after the next run."
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -208,16 +213,17 @@ def build(layer: Annotated[Layer, typer.Argument(help="Layer to build with dbt."
     settings = _settings()
     with _step(settings, as_of, f"build_{layer.value}") as progress:
         if layer is Layer.FACTS:
-            _build_facts(settings, progress)
+            _build_facts(settings, as_of, progress)
         elif layer is Layer.FEATURES:
             _build_features(settings, as_of, progress)
         else:
             _build_marts(settings)
 
 
-def _build_facts(settings: Settings, progress: StepInProgress) -> None:
+def _build_facts(settings: Settings, as_of: date, progress: StepInProgress) -> None:
     from segmentation_job.landing.readiness import landing_fingerprint
     from segmentation_job.runs.dbt import dbt_command, dbt_environment, run_dbt
+    from segmentation_job.runs.late_rows import describe_late_rows, late_rows, read_day_contents
     from segmentation_job.runs.versions import read_logic_versions
     from segmentation_job.warehouse import open_warehouse
 
@@ -225,6 +231,7 @@ def _build_facts(settings: Settings, progress: StepInProgress) -> None:
     versions = read_logic_versions(settings)
     facts = versions.facts
     with open_warehouse(settings) as warehouse:
+        before = read_day_contents(warehouse)
         state = warehouse.rows("select landing_fingerprint, facts_version from pipeline.facts_state")
         if state == [(fingerprint, facts)]:
             progress.details = {"rebuilt": False}
@@ -236,7 +243,46 @@ def _build_facts(settings: Settings, progress: StepInProgress) -> None:
     run_dbt(dbt_command("facts", settings, full_refresh=is_new_logic), dbt_environment(settings, versions))
     with open_warehouse(settings) as warehouse:
         warehouse.rows("insert into pipeline.facts_state values (?, ?)", (fingerprint, facts))
+        after = read_day_contents(warehouse)
     progress.details = {"rebuilt": True, "full_refresh": is_new_logic}
+    # Under other logic every row counts as another one: that says nothing of when it arrived.
+    if before is not None and after is not None and not is_new_logic:
+        late = late_rows(before, after, as_of, settings.late_horizon_days)
+        progress.details |= {"late_rows": late.rows_more, "late_days": [str(day) for day in late.days]}
+        if late.days:
+            print(describe_late_rows(late, settings.late_horizon_days))
+
+
+@app.command("repair-recent")
+def repair_recent(as_of: AsOf) -> None:
+    """Compute the dates again that late rows have made stale within late_horizon_days before the date."""
+    from segmentation_job.repairing import repair_dates, run_promoting_steps, when_free
+    from segmentation_job.runs.repairs import DateToRepair, recent_stale_dates, stale_dates
+    from segmentation_job.warehouse import open_warehouse
+
+    settings = _settings()
+
+    def recent() -> list[DateToRepair]:
+        with open_warehouse(settings) as warehouse:
+            return recent_stale_dates(warehouse, settings, as_of)
+
+    with _step(settings, as_of, "repair_recent") as progress:
+        repair = repair_dates(
+            partial(when_free, recent),
+            partial(run_promoting_steps, settings),
+            partial(print, flush=True),
+        )
+        with open_warehouse(settings) as warehouse:
+            left = [each.as_of for each in stale_dates(warehouse, settings) if each.as_of < as_of]
+        progress.details = {
+            "repaired": [str(day) for day in repair.run],
+            "failed": [str(day) for day in repair.failed],
+            "stale": [str(day) for day in left],
+        }
+        # A date of the past must not keep this one from being computed: it stays stale, and says so.
+        print(f"{len(repair.run)} recent dates were computed again, {len(repair.failed)} failed.")
+        if left:
+            print(f"Stale: {', '.join(str(day) for day in left)}. To compute them again: segmentation repair")
 
 
 def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -> None:
@@ -547,6 +593,109 @@ def evaluate(
     console.print()
     print_forecast_evaluation(evaluation, console)
     _print_stale_dates(settings, console)
+
+
+@app.command()
+def stale() -> None:
+    """List the dates that a run today would compute from something else, or whose run stopped, and why."""
+    settings = _settings()
+    found, facts_current = _dates_to_repair(settings)
+    if not facts_current:
+        print(FACTS_BEHIND)
+    for each in found:
+        print(f"{each.as_of}  {', '.join(each.lenses) or '-'}  {each.reason}")
+    if found:
+        print(f"{len(found)} dates to repair: segmentation repair")
+    elif facts_current:
+        print("No date is stale.")
+
+
+@app.command()
+def repair(
+    airflow: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="SEGMENTATION_AIRFLOW_URL",
+            help="A running Airflow that is to run the dates as backfills; without one, each is run as by `run`.",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run first, and run nothing.")] = False,
+) -> None:
+    """Have Airflow run stale and stopped dates again, ascending, until none is left."""
+    from rich.console import Console
+
+    from segmentation_job.airflow_client import AirflowClient, read_password
+    from segmentation_job.airflow_environment import USER
+    from segmentation_job.nightly import run_dag
+    from segmentation_job.repairing import (
+        BACKFILL_DEADLINE_SECONDS,
+        LONGEST_BACKFILL,
+        RepairFailedError,
+        repair_dates,
+        run_by_backfill,
+        when_free,
+    )
+
+    settings = _settings()
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    found, facts_current = when_free(lambda: _dates_to_repair(settings))
+    if not facts_current:
+        console.print(FACTS_BEHIND)
+    if dry_run:
+        for each in found:
+            console.print(f"would run {each.as_of}: {each.reason}", soft_wrap=True)
+        return
+
+    def run_here(days: Sequence[date]) -> dict[date, str]:
+        failed = {}
+        for day in days:
+            try:
+                run_dag(settings, day, force=False, console=console)
+            except SegmentationError as error:
+                failed[day] = str(error)
+        return failed
+
+    run_again: Callable[[Sequence[date]], Mapping[date, str]] = run_here
+    if airflow is not None:
+        home = settings.data_dir / "airflow"
+        client = AirflowClient(airflow, USER, read_password(os.environ, home))
+        run_again = partial(run_by_backfill, client, deadline=BACKFILL_DEADLINE_SECONDS)
+    if not facts_current and (newest := _newest_labelled_date(settings)) is not None:
+        run_again([newest])
+    repaired = repair_dates(
+        lambda: when_free(lambda: _dates_to_repair(settings)[0]),
+        run_again,
+        partial(console.print, soft_wrap=True),
+        at_a_time=1 if airflow is None else LONGEST_BACKFILL,
+    )
+    if repaired.failed:
+        raise RepairFailedError(
+            f"{len(repaired.run)} dates were repaired; {', '.join(str(day) for day in repaired.failed)} failed, as said"
+            " above, and stay as they were. Mend the cause, then run `segmentation repair` again."
+        )
+    console.print(f"{len(repaired.run)} dates were run again; no date is stale.")
+
+
+def _dates_to_repair(settings: Settings) -> "tuple[list[DateToRepair], bool]":
+    """What wants a repair, and whether the facts are built from the landing as it is now."""
+    from segmentation_job.run_log import read_run_log
+    from segmentation_job.runs.repairs import dates_to_repair, facts_are_current
+    from segmentation_job.warehouse import open_warehouse
+
+    if not settings.warehouse_path.exists():
+        raise SegmentationError(f"{settings.warehouse_path} does not exist: nothing has been run yet.")
+    with open_warehouse(settings) as warehouse:
+        found = dates_to_repair(warehouse, settings, read_run_log(settings.run_log_path))
+        return found, facts_are_current(warehouse, settings, _declaration(settings))
+
+
+def _newest_labelled_date(settings: Settings) -> date | None:
+    from segmentation_job.runs.state import dates_with_labels
+    from segmentation_job.warehouse import open_warehouse
+
+    with open_warehouse(settings) as warehouse:
+        return max(dates_with_labels(warehouse), default=None)
 
 
 @app.command()

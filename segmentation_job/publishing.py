@@ -10,7 +10,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from segmentation_job.errors import SegmentationError, WarehouseLockedError
+from segmentation_job.errors import SegmentationError
+from segmentation_job.lock_holder import locks_explained
 from segmentation_job.run_log import read_run_log
 from segmentation_job.settings import CURRENT_LINK_NAME
 
@@ -116,12 +117,8 @@ def export_segments(link: Path, target: Path) -> int:
 def _write(warehouse_path: Path, target: Path, run_log_path: Path) -> tuple[date, dict[str, int]]:
     row_counts = {}
     with duckdb.connect() as connection:
-        try:
+        with locks_explained(warehouse_path):
             connection.execute(f"attach '{_quoted(warehouse_path)}' as private_warehouse (read_only)")
-        except duckdb.IOException as error:
-            if "Could not set lock" in str(error):
-                raise WarehouseLockedError(f"{warehouse_path} is open in another process: {error}") from error
-            raise
         connection.execute(f"attach '{_quoted(target)}' as publication (storage_version '{STORAGE_VERSION}')")
         connection.execute("begin transaction")
         marts = connection.execute(

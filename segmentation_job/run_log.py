@@ -15,7 +15,7 @@ RUN_ID_VARIABLE = "SEGMENTATION_RUN_ID"
 @dataclass(frozen=True)
 class LoggedStep:
     """One attempt at one step. run_id: common to the steps of one run, date#attempt where a step was run by hand.
-    outcome: done, skipped, failed, or `unfinished` where it never ended.
+    outcome: done, skipped, failed, or `unfinished` where it never ended. pid: of the process.
     """
 
     run_id: str
@@ -26,6 +26,7 @@ class LoggedStep:
     ended_at: datetime | None
     outcome: str
     details: dict[str, object] = field(default_factory=dict)
+    pid: int | None = None
 
 
 @dataclass
@@ -42,7 +43,9 @@ def logged_step(path: Path, as_of: date, step: str) -> Iterator[StepInProgress]:
     path.parent.mkdir(parents=True, exist_ok=True)
     attempt = 1 + sum(1 for entry in read_run_log(path) if entry.as_of == as_of and entry.step == step)
     key = {"as_of": as_of.isoformat(), "step": step, "attempt": attempt}
-    _append(path, {**key, "event": "started", "at": _now(), "run_id": os.environ.get(RUN_ID_VARIABLE)})
+    _append(
+        path, {**key, "event": "started", "at": _now(), "run_id": os.environ.get(RUN_ID_VARIABLE), "pid": os.getpid()}
+    )
     progress = StepInProgress()
     try:
         yield progress
@@ -70,7 +73,9 @@ def read_run_log(path: Path) -> list[LoggedStep]:
         if event["event"] == "started":
             as_of = date.fromisoformat(event["as_of"])
             run_id = event.get("run_id") or f"{event['as_of']}#{event['attempt']}"
-            steps[key] = LoggedStep(run_id, as_of, event["step"], event["attempt"], at, None, "unfinished")
+            steps[key] = LoggedStep(
+                run_id, as_of, event["step"], event["attempt"], at, None, "unfinished", pid=event.get("pid")
+            )
         elif key in steps:
             begun = steps[key]
             steps[key] = LoggedStep(
@@ -82,6 +87,7 @@ def read_run_log(path: Path) -> list[LoggedStep]:
                 at,
                 event["outcome"],
                 event.get("details") or {},
+                begun.pid,
             )
     return list(steps.values())
 

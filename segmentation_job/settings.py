@@ -28,7 +28,8 @@ class Settings:
     max_source_lag_days: days that the newest source row may lie before the as-of date; None leaves it to the
     source's declaration. shop_customers, shop_seed: of the simulated shop, where that has to be made. lens_names:
     the lenses that run; None leaves it to their files. refit_months: months from one refit to the next, counted from
-    January.
+    January. late_horizon_days: how many days back a nightly run repairs by itself what late rows have made stale; 0
+    turns it off.
     """
 
     source: str
@@ -47,6 +48,7 @@ class Settings:
     shop_seed: int
     lens_names: tuple[str, ...] | None
     refit_months: int
+    late_horizon_days: int
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], project_dir: Path = PROJECT_DIR) -> "Settings":
@@ -86,6 +88,11 @@ class Settings:
                 f"SEGMENTATION_REFIT_MONTHS={refit_months} must be 1, 2, 3, 4, 6 or 12: refits fall on the same months "
                 "of every year."
             )
+        horizon = environment.get("SEGMENTATION_LATE_HORIZON_DAYS") or "3"
+        if not horizon.isdigit() or int(horizon) > 366:
+            raise MisconfiguredError(
+                f"SEGMENTATION_LATE_HORIZON_DAYS={horizon!r} must be a number of days from 0 to 366."
+            )
         lens_text = (environment.get("SEGMENTATION_LENSES") or "").strip()
         lens_names = tuple(name.strip() for name in lens_text.split(",")) if lens_text else None
         if lens_names and not all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in lens_names):
@@ -120,6 +127,7 @@ class Settings:
             shop_seed=positive("SEGMENTATION_SHOP_SEED", 1),
             lens_names=lens_names,
             refit_months=refit_months,
+            late_horizon_days=int(horizon),
         )
 
     @property

@@ -70,6 +70,12 @@ STEPS: Final[tuple[Step, ...]] = (
         purpose="input contract, cleaning with quarantine, facts by customer and day (dbt)",
     ),
     Step(
+        name="repair_recent",
+        arguments=("repair-recent",),
+        title="Repair recent dates",
+        purpose="the dates within late_horizon_days that late rows have made stale are computed again, ascending",
+    ),
+    Step(
         name="build_features",
         arguments=("build", "features"),
         title="Build the features",
@@ -124,6 +130,12 @@ STEPS: Final[tuple[Step, ...]] = (
         purpose="one immutable file, verified, swapped in atomically",
     ),
 )
+
+
+_NAMES = tuple(step.name for step in STEPS)
+
+PROMOTING_STEPS: Final = STEPS[_NAMES.index("build_features") : _NAMES.index("promote") + 1]
+"""What computes and promotes a date on facts that are built: the part of a run that a repair within a run repeats."""
 
 
 def step_named(name: str) -> Step:

@@ -252,6 +252,15 @@ def is_current(
     )
 
 
+@dataclass(frozen=True)
+class StaleRun:
+    """A labelled date of a lens that a run today would compute from something else, and why."""
+
+    as_of: date
+    lens: str
+    reason: str
+
+
 def stale_runs(
     warehouse: Warehouse,
     lenses: Sequence[Lens],
@@ -261,39 +270,46 @@ def stale_runs(
     *,
     sample_size: int,
     refit_months: int,
-) -> list[tuple[date, str]]:
-    """Return the labelled dates, with the lens, that a run today would compute from something else; ascending.
+) -> list[StaleRun]:
+    """Return what a run today would compute from something else, by date, then lens.
 
-    decisions: those that a run today would apply. dates: to look at; all that are labelled by default.
+    decisions: those that a run today would apply. dates: to look at; all that are labelled by default. A lens that is
+    not among the lenses is switched off: nothing makes what it found stale.
     """
     start = lineage_start(warehouse)
     if start is None:
         return []
     if dates is None:
-        found = warehouse.rows("select as_of_date from promoted.dates where has_labels order by as_of_date")
-        dates = [day for (day,) in found]
+        dates = dates_with_labels(warehouse)
     fresh = fresh_dates(warehouse, versions.features)
     # A date that is outdated counts as changed.
     contents = {day: content if day in fresh else "" for day, content in promoted_dates(warehouse).items()}
     context = refit_context(warehouse, (), decisions, sample_size=sample_size, batch_size=1)
     rows_hashes = {day: rows_in_scope_hash(warehouse, day) for day in dates}
-    stale: list[tuple[date, str]] = []
+    stale: list[StaleRun] = []
     for lens in lenses:
         recorded = _recorded_runs(warehouse, lens.name)
         refit_dates = refit_dates_between(start, max(dates, default=start), refit_months)
         holding = refits_that_hold(lens, refit_dates, read_lineage(warehouse, lens.name), contents, context)
         for day in dates:
             held = [entry for entry in holding if entry.refit_date <= day]
-            if (
-                day not in fresh
-                or start_of_lineage(day, start, refit_months) != start
-                or len(held) < len(refit_dates_between(start, day, refit_months))
-                or not _run_holds(
-                    day, lens, held, recorded.get(day), rows_hashes[day], versions, contents, context, start
-                )
-            ):
-                stale.append((day, lens.name))
-    return sorted(stale)
+            reasons = []
+            if len(held) < len(refit_dates_between(start, day, refit_months)):
+                reasons.append("a refit date before it is outdated")
+            run = recorded.get(day)
+            reasons += _other_inputs(day, lens, held, run, rows_hashes[day], versions, contents, context, start)
+            if start_of_lineage(day, start, refit_months) != start or (run is not None and run.lineage_start != start):
+                reasons.append("the lineage of models starts earlier")
+            if not reasons and day not in fresh:
+                reasons.append("its features rest on other rows or logic")
+            if reasons:
+                stale.append(StaleRun(day, lens.name, "; ".join(reasons)))
+    return sorted(stale, key=lambda run: (run.as_of, run.lens))
+
+
+def dates_with_labels(warehouse: Warehouse) -> list[date]:
+    """Return the dates whose labels are promoted and kept, ascending."""
+    return [day for (day,) in warehouse.rows("select as_of_date from promoted.dates where has_labels order by 1")]
 
 
 @dataclass(frozen=True)
@@ -321,7 +337,7 @@ def _recorded_runs(warehouse: Warehouse, lens: str) -> dict[date, _RecordedRun]:
     return runs
 
 
-def _run_holds(
+def _other_inputs(
     as_of: date,
     lens: Lens,
     refits: Sequence[LineageEntry],
@@ -331,24 +347,32 @@ def _run_holds(
     contents: Mapping[date, str],
     context: RefitContext,
     start: date,
-) -> bool:
-    """Say whether a run rests on what it would rest on today, its refits holding."""
+) -> list[str]:
+    """Say what a run rests on that it would not rest on today, its refits being those that hold."""
     in_effect = entry_in_effect(lens.name, refits, as_of, context.decisions)
-    if in_effect is None or run is None:
+    if run is None:
         # Where the lens has no model, a further run would find none either.
-        return in_effect is None and run is None
-    expected = dates_of_run(in_effect.refit_date, as_of, start, context.features.arrivals)
-    if run.leans_on.keys() != expected or run.lineage_start != start:
-        return False
-    if any(contents.get(day, content) != content for day, content in run.leans_on.items()):
-        return False
-    today = {
-        "rows_in_scope": rows_hash,
-        "features_logic": versions.features,
-        "lens": lens.version,
-        "model": in_effect.model_version,
-    }
-    return all(run.inputs.get(name) == content for name, content in today.items())
+        return [] if in_effect is None else ["the lens has no labels of it"]
+    reasons = []
+    for name, today, reason in (
+        ("rows_in_scope", rows_hash, "source rows changed"),
+        ("features_logic", versions.features, "feature logic changed"),
+        ("lens", lens.version, "lens changed"),
+    ):
+        if run.inputs.get(name) != today:
+            reasons.append(reason)
+    if in_effect is None:
+        return [*reasons, "the lens has no model for it"]
+    if run.inputs.get("model") != in_effect.model_version:
+        reasons.append("another model is in effect")
+    elif run.leans_on.keys() != dates_of_run(in_effect.refit_date, as_of, start, context.features.arrivals):
+        reasons.append("it would lean on other dates")
+    # Of its own features the date says so itself.
+    if any(contents.get(day, content) != content for day, content in run.leans_on.items() if day != as_of):
+        reasons.append("a date that it leans on is outdated")
+    elif not reasons and contents.get(as_of, run.leans_on.get(as_of)) != run.leans_on.get(as_of):
+        reasons.append("its features were computed anew")
+    return reasons
 
 
 def record_versions(
@@ -371,8 +395,8 @@ def record_versions(
         for part, version in parts:
             warehouse.rows("insert into pipeline.versions values (?, ?)", (part, version))
         warehouse.rows("delete from pipeline.stale_runs")
-        for day, lens in stale:
-            warehouse.rows("insert into pipeline.stale_runs values (?, ?)", (day, lens))
+        for run in stale:
+            warehouse.rows("insert into pipeline.stale_runs values (?, ?, ?)", (run.as_of, run.lens, run.reason))
         warehouse.rows("delete from pipeline.models_in_effect")
         warehouse.rows("delete from pipeline.model_statuses")
         for (name,) in warehouse.rows("select distinct lens from promoted.lineage order by lens"):

@@ -11,7 +11,8 @@ from typing import Self
 import duckdb
 import pyarrow as pa
 
-from segmentation_job.errors import MisconfiguredError, WarehouseLockedError
+from segmentation_job.errors import MisconfiguredError
+from segmentation_job.lock_holder import locks_explained
 from segmentation_job.warehouse.interface import Row
 from segmentation_job.warehouse.tables import SCHEMAS, TABLES, TABLES_VERSION_TABLE
 
@@ -19,20 +20,13 @@ from segmentation_job.warehouse.tables import SCHEMAS, TABLES, TABLES_VERSION_TA
 class DuckDBWarehouse:
     """A DuckDB file, opened for writing, with the pipeline's own tables in place.
 
-    Raises WarehouseLockedError, with DuckDB's words (they name the holder's pid), where another process has it open.
+    Raises WarehouseLockedError, which names the holder and the remedy, where another process has it open.
     """
 
     def __init__(self, path: Path, *, threads: int, memory_limit: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with locks_explained(path):
             self._connection = duckdb.connect(str(path), config={"threads": threads, "memory_limit": memory_limit})
-        except duckdb.IOException as error:
-            if "Could not set lock" in str(error):
-                raise WarehouseLockedError(
-                    f"{path} is open in another process: {error}\n"
-                    "Wait for the run that holds it, or end that process; a dead process holds no lock."
-                ) from error
-            raise
         self._seen_tables: set[str] = set()
         self._connection.execute("set TimeZone = 'UTC'")
         self._put_tables_in_place()

@@ -321,8 +321,8 @@ TABLES: Final[tuple[tuple[str, str], ...]] = (
         "pipeline.models_in_effect",
         "(lens varchar not null, model_version varchar not null, valid_from date not null, valid_to date)",
     ),
-    # Runs that a run today would compute from something else.
-    _create("pipeline.stale_runs", "(as_of_date date not null, lens varchar not null)"),
+    # Runs that a run today would compute from something else, and why.
+    _create("pipeline.stale_runs", "(as_of_date date not null, lens varchar not null, reason varchar)"),
     _create(
         "pipeline.model_statuses", "(lens varchar not null, model_version varchar not null, status varchar not null)"
     ),

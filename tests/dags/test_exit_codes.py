@@ -40,6 +40,7 @@ def test_a_task_runs_the_command_of_its_step_for_the_date(fake_segmentation: Fak
     assert calls.read_text().splitlines() == [
         "check --as-of 2018-01-01",
         "build facts --as-of 2018-01-01",
+        "repair-recent --as-of 2018-01-01",
         "build features --as-of 2018-01-01",
         "gate features --as-of 2018-01-01",
         "forecast --as-of 2018-01-01",

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from segmentation_job.settings import DEFAULT_SOURCE
-from segmentation_job.steps import STEPS
+from segmentation_job.steps import STEPS, step_named
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 COMMAND = Path(sys.executable).with_name("segmentation")
@@ -101,15 +101,30 @@ class Nights:
 
     def step(self, name: str, as_of: date, *, force: bool = False) -> Finished:
         """Run one step to its end, whatever its exit code."""
-        step = next(step for step in STEPS if step.name == name)
-        return self.command(*step.command(str(as_of), force=force)[1:])
+        return self.command(*self.step_command(name, as_of, force=force))
+
+    @staticmethod
+    def step_command(name: str, as_of: date, *, force: bool = False) -> list[str]:
+        """Return the arguments of a step's command."""
+        return step_named(name).command(str(as_of), force=force)[1:]
 
     def run(
-        self, as_of: date, *, first: str = STEP_NAMES[0], last: str = STEP_NAMES[-1], force: bool = False
+        self,
+        as_of: date,
+        *,
+        first: str = STEP_NAMES[0],
+        last: str = STEP_NAMES[-1],
+        force: bool = False,
+        repairs: bool = False,
     ) -> dict[str, Finished]:
-        """Run the steps from `first` to `last`; raise StepFailedError at the first that fails."""
+        """Run the steps from `first` to `last`; raise StepFailedError at the first that fails.
+
+        repairs: whether recent dates are repaired, as a night does: a test of something else saves the second it costs.
+        """
         finished: dict[str, Finished] = {}
         for name in STEP_NAMES[STEP_NAMES.index(first) : STEP_NAMES.index(last) + 1]:
+            if name == "repair_recent" and not repairs:
+                continue
             finished[name] = self.step(name, as_of, force=force)
             if finished[name].exit_code != 0:
                 raise StepFailedError(

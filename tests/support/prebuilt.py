@@ -115,7 +115,7 @@ class PrebuiltNights:
                 sample_size=self.sample_size,
                 refit_months=self.refit_months,
             )
-        return sorted({day for day, _ in found})
+        return sorted({run.as_of for run in found})
 
     def statuses(self) -> dict[date, str]:
         """Return what is published of each refit's model: in_effect, replaced, held or rejected."""
