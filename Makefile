@@ -99,6 +99,17 @@ backfill-on-postgres: $(STAMP) $(UV_TARGET) ## Backfill 30 dates by an Airflow o
 	@$(UV) sync --frozen --quiet --group postgres
 	@$(BIN)/python -m tests.measurements.backfill_on_postgres
 
+stale: $(STAMP) ## List the dates that a run today would compute from something else, and why
+	@$(BIN)/segmentation stale
+
+repair: $(STAMP) ## Run stale and stopped dates again, ascending (AIRFLOW=http://127.0.0.1:8080 for a running Airflow)
+	@$(BIN)/segmentation repair $(if $(strip $(AIRFLOW)),--airflow $(AIRFLOW))
+
+# In a clone of its own, which the commands change: data, sources, lenses.
+runbook: $(STAMP) ## Follow docs/runbook.md word for word in a clone, and compare what is printed (about 20 minutes)
+	@rm -rf .venv/runbook && git clone --quiet . .venv/runbook && $(MAKE) --no-print-directory -C .venv/runbook install
+	@$(BIN)/python -m tests.measurements.runbook .venv/runbook
+
 evaluate: $(STAMP) ## Run a date of the past and compare its forecasts with what came in the 90 days after it
 	@$(BIN)/segmentation evaluate $(if $(strip $(AS_OF)),--as-of $(AS_OF))
 

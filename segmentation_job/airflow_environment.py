@@ -145,9 +145,15 @@ def _write_secrets(home: Path) -> None:
 
     def write(path: Path, text: str) -> None:
         if not path.exists():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            # Whole or not at all: half of it would count as there from then on.
+            unfinished = path.with_name(f"{path.name}.unfinished")
+            unfinished.unlink(missing_ok=True)
+            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(text)
+                file.flush()
+                os.fsync(descriptor)
+            unfinished.replace(path)
 
     fernet_key = urlsafe_b64encode(secrets.token_bytes(32)).decode()
     write(

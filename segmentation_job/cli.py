@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segmentation_job.errors import GateFailedError, SegmentationError
+from segmentation_job.errors import GateFailedError, SegmentationError, fault_of_the_machine
 from segmentation_job.run_log import StepInProgress, logged_step
 from segmentation_job.segments.errors import LensError, NoModelError
 from segmentation_job.settings import DEFAULT_SOURCE, Settings
@@ -204,6 +204,7 @@ def check(as_of: AsOf, force: Force = False) -> None:
                 point_link(settings.serving_link, settings.current_link.resolve())
     if progress.outcome == "skipped":
         print(f"{as_of} is promoted and published, and nothing that it rests on has changed. Nothing to do.")
+        _print_rollback(settings)
         raise typer.Exit(ExitCode.NOTHING_TO_DO)
 
 
@@ -286,7 +287,7 @@ def repair_recent(as_of: AsOf) -> None:
 
 
 def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -> None:
-    from segmentation_job.runs.accounts import account_rows, describe_accounts
+    from segmentation_job.runs.accounts import account_rows, describe_accounts, require_most_rows_kept
     from segmentation_job.runs.dbt import dbt_command, dbt_environment, run_dbt
     from segmentation_job.runs.decisions import read_decisions
     from segmentation_job.runs.state import make_plan
@@ -306,7 +307,8 @@ def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -
             refit_months=settings.refit_months,
         )
         accounts = account_rows(warehouse, as_of)
-    print(describe_accounts(accounts, as_of))
+        print(describe_accounts(accounts, as_of), flush=True)
+        require_most_rows_kept(warehouse, accounts, as_of, settings.max_quarantined_share)
     print(f"Features are computed for {', '.join(str(day) for day in plan.dates_to_compute)}.", flush=True)
     run_dbt(dbt_command("features", settings), dbt_environment(settings, versions, plan.dates_to_compute))
     progress.details = {
@@ -538,14 +540,52 @@ def publish_command(as_of: AsOf) -> None:
 
 
 @app.command()
+def rollback(
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="NIGHT-OR-FILE",
+            help="As-of date or name of a kept file; by default the file published before the one that is served.",
+        ),
+    ] = None,
+    show: Annotated[bool, typer.Option("--list", help="List the kept nights and change nothing.")] = False,
+) -> None:
+    """Serve an earlier published night again, until the next publication; needs no warehouse, readers go on."""
+    from segmentation_job.publishing import kept_files, roll_back, served_night
+
+    settings = _settings()
+    if show:
+        served = served_night(settings.published_dir)
+        for night in kept_files(settings.published_dir):
+            mark = f"served since {served.since:%Y-%m-%d %H:%M} UTC" if night == served.night else ""
+            print(
+                f"{night.as_of}  published {night.published_at:%Y-%m-%d %H:%M} UTC  {night.path.name}  {mark}".rstrip()
+            )
+        return
+    before, now = roll_back(settings.published_dir, settings.serving_link, to)
+    print(
+        f"Served now: {now.night.path.name}, as of {now.night.as_of}, since {now.since:%Y-%m-%d %H:%M} UTC.\n"
+        f"Before: {before.night.path.name}, as of {before.night.as_of}, since {before.since:%Y-%m-%d %H:%M} UTC; it"
+        " stays on disk."
+    )
+    if now.newer:
+        print("The next publication serves the new night again: pause the DAG in Airflow where it must not.")
+    if not settings.serving_link.samefile(now.night.path):
+        print(f"{settings.serving_link} leads to another source, {settings.serving_link.resolve()}, and stays so.")
+
+
+@app.command()
 def summary() -> None:
     """Show the segments that are served now."""
     from rich.console import Console
 
     from segmentation_job.summary import print_summary, read_summary
 
+    settings = _settings()
     console = Console(width=None if sys.stdout.isatty() else 120)
-    print_summary(read_summary(_settings().serving_link), console)
+    print_summary(read_summary(settings.serving_link), console)
+    _print_rollback(settings)
 
 
 @app.command()
@@ -799,6 +839,7 @@ def run(
     another_date = refit_date_for(refit_date_for(as_of) - timedelta(days=45))
     run_another = f"make run{_source_argument(settings)} AS_OF={another_date}"
     print_summary(segments, console)
+    _print_rollback(settings)
     print_absent(
         [lens.reason for lens in choose_lenses(settings).skipped],
         _declaration(settings).absent_entities,
@@ -843,6 +884,12 @@ def main() -> None:
     except (LensError, NoModelError) as error:
         print(f"error: {error}", file=sys.stderr)
         exit_code = ExitCode.MISCONFIGURED
+    except Exception as error:
+        fault = fault_of_the_machine(error)
+        if fault is None:
+            raise
+        print(f"error: {fault}", file=sys.stderr)
+        exit_code = fault.exit_code
     sys.stdout.flush()
     sys.stderr.flush()
     if "great_expectations" in sys.modules:
@@ -888,6 +935,14 @@ def _land_demonstration(settings: Settings) -> list[Path]:
 def _land(settings: Settings, console: "Console") -> None:
     written = _land_demonstration(settings)
     console.print(f"Landing   {settings.landing_dir}: {f'{len(written)} files written' if written else 'complete'}")
+
+
+def _print_rollback(settings: Settings) -> None:
+    from segmentation_job.publishing import describe_rollback
+
+    said = describe_rollback(settings.published_dir)
+    if said is not None:
+        print(said)
 
 
 def _print_stale_dates(settings: Settings, console: "Console") -> None:

@@ -59,19 +59,21 @@ def logged_step(path: Path, as_of: date, step: str) -> Iterator[StepInProgress]:
 
 
 def read_run_log(path: Path) -> list[LoggedStep]:
-    """Return the logged steps in the order of their start; a line cut off by a crash is passed over."""
+    """Return the logged steps in the order of their start; what is no line of it is passed over."""
     if not path.exists():
         return []
     steps: dict[tuple[str, str, int], LoggedStep] = {}
-    for line in path.read_text().splitlines():
+    # Bytes that are no text belong to a line that is none: a broken log must not keep a night from running.
+    for line in path.read_text(errors="replace").splitlines():
         try:
             event = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        key = (event["as_of"], event["step"], event["attempt"])
-        at = datetime.fromisoformat(event["at"])
-        if event["event"] == "started":
+            key = (event["as_of"], event["step"], event["attempt"])
+            at = datetime.fromisoformat(event["at"])
             as_of = date.fromisoformat(event["as_of"])
+            is_start = event["event"] == "started"
+        except (ValueError, KeyError, TypeError):
+            continue
+        if is_start:
             run_id = event.get("run_id") or f"{event['as_of']}#{event['attempt']}"
             steps[key] = LoggedStep(
                 run_id, as_of, event["step"], event["attempt"], at, None, "unfinished", pid=event.get("pid")

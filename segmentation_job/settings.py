@@ -29,7 +29,7 @@ class Settings:
     source's declaration. shop_customers, shop_seed: of the simulated shop, where that has to be made. lens_names:
     the lenses that run; None leaves it to their files. refit_months: months from one refit to the next, counted from
     January. late_horizon_days: how many days back a nightly run repairs by itself what late rows have made stale; 0
-    turns it off.
+    turns it off. max_quarantined_share: of an entity's rows; a date with more is not computed.
     """
 
     source: str
@@ -49,6 +49,7 @@ class Settings:
     lens_names: tuple[str, ...] | None
     refit_months: int
     late_horizon_days: int
+    max_quarantined_share: float
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], project_dir: Path = PROJECT_DIR) -> "Settings":
@@ -93,6 +94,11 @@ class Settings:
             raise MisconfiguredError(
                 f"SEGMENTATION_LATE_HORIZON_DAYS={horizon!r} must be a number of days from 0 to 366."
             )
+        quarantined_text = environment.get("SEGMENTATION_MAX_QUARANTINED_SHARE") or "0.5"
+        if not re.fullmatch(r"0(\.\d+)?|1(\.0+)?", quarantined_text):
+            raise MisconfiguredError(
+                f"SEGMENTATION_MAX_QUARANTINED_SHARE={quarantined_text!r} must be a share between 0 and 1, such as 0.5."
+            )
         lens_text = (environment.get("SEGMENTATION_LENSES") or "").strip()
         lens_names = tuple(name.strip() for name in lens_text.split(",")) if lens_text else None
         if lens_names and not all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in lens_names):
@@ -128,6 +134,7 @@ class Settings:
             lens_names=lens_names,
             refit_months=refit_months,
             late_horizon_days=int(horizon),
+            max_quarantined_share=float(quarantined_text),
         )
 
     @property

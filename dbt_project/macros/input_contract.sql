@@ -2,7 +2,8 @@
   Maps a relation onto the input contract of the model that calls it. `columns` gives, for each contract column that
   the source has, an SQL expression over `relation`; every other column of the contract becomes a typed null.
   A value that is there but cannot be read as the contract's type is named in `unreadable_columns`, so that staging
-  can set its row aside instead of losing the value.
+  can set its row aside instead of losing the value. So is an id with a line break or a NUL in it: it is what is left of
+  several rows between two quotes.
 -#}
 {% macro map_to_contract(relation, columns) -%}
     {%- set contract = model.columns -%}
@@ -24,6 +25,15 @@ select
     {%- endfor %}
     concat_ws(
         ','
+        {%- for column in contract.values()
+            if column.name in columns and column.data_type == 'string' and column.name.endswith('_id') %},
+        case
+            when
+                translate(cast({{ columns[column.name] }} as string), concat(chr(0), chr(10), chr(13)), '')
+                != cast({{ columns[column.name] }} as string)
+                then '{{ column.name }}'
+        end
+        {%- endfor %}
         {%- for column in contract.values() if column.name in columns and column.data_type != 'string' %},
         case
             when {{ columns[column.name] }} is not null

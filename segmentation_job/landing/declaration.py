@@ -13,6 +13,8 @@ import yaml
 
 from segmentation_job.errors import MisconfiguredError
 
+ESSENTIAL_ENTITIES = ("customers", "orders", "order_lines")
+"""Without rows of these there is nobody to segment, or nothing by which."""
 ABSENT_ENTITY = "{{ absent_entity() }}"
 # A column that is mapped to nothing is not mapped.
 NULL_EXPRESSION = re.compile(r"\s*(null|cast\(\s*null\s+as\s+[\w() ,]+\))\s*", re.IGNORECASE)
@@ -49,7 +51,8 @@ class SourceDeclaration:
     max_source_lag_days: how far the newest row may lie before the as-of date. not_point_in_time: entities whose
     past is not kept. absent_entities: entities of the contract that the source does not have. mapped_columns: by
     entity, the columns of the contract that the source fills; none of an absent one, None where its mapping does not
-    name them in one place, and so may fill any.
+    name them in one place, and so may fill any. essential_tables: those that customers, orders and order lines are
+    mapped from; without a row they are a failed delivery.
     """
 
     name: str
@@ -59,6 +62,7 @@ class SourceDeclaration:
     not_point_in_time: tuple[str, ...]
     absent_entities: tuple[str, ...]
     mapped_columns: Mapping[str, tuple[str, ...] | None]
+    essential_tables: tuple[str, ...] = ()
 
     def has(self, name: str) -> bool:
         """Say whether the source has an entity of the contract, or fills its column ("entity.column")."""
@@ -74,6 +78,16 @@ def read_declaration(source_dir: Path, environment: Mapping[str, str] = os.envir
 
     environment: values for the `env_var()` calls in the file, as dbt would fill them.
     """
+    try:
+        return _read_declaration(source_dir, environment)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise MisconfiguredError(
+            f"{source_dir / f'_{source_dir.name}__sources.yml'} is not laid out as a dbt sources file "
+            f"({type(error).__name__}: {error}). Compare it with the one of dbt_project/sources/example_csv."
+        ) from error
+
+
+def _read_declaration(source_dir: Path, environment: Mapping[str, str]) -> SourceDeclaration:
     name = source_dir.name
     path = source_dir / f"_{name}__sources.yml"
     if not path.is_file():
@@ -119,6 +133,11 @@ def read_declaration(source_dir: Path, environment: Mapping[str, str] = os.envir
         mapped_columns={
             entity: () if ABSENT_ENTITY in text else mapped_columns(text) for entity, text in mappings.items()
         },
+        essential_tables=tuple(
+            table.name
+            for table in tables
+            if any(_reads(mappings.get(entity, ""), table.name) for entity in ESSENTIAL_ENTITIES)
+        ),
     )
 
 
@@ -167,6 +186,11 @@ def mapped_columns(mapping: str) -> tuple[str, ...] | None:
             if not is_null and pair.key.value not in found:
                 found.append(str(pair.key.value))
     return tuple(found) if calls else None
+
+
+def _reads(mapping: str, table: str) -> bool:
+    """Say whether a mapping model reads a landing table."""
+    return bool(re.search(rf"source\(\s*['\"]landing['\"]\s*,\s*['\"]{re.escape(table)}['\"]\s*\)", mapping))
 
 
 def _without_jinja(text: str, environment: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """The warehouse on one machine: a DuckDB file that one process writes at a time."""
 
 import hashlib
+import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -27,6 +28,8 @@ class DuckDBWarehouse:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locks_explained(path):
             self._connection = duckdb.connect(str(path), config={"threads": threads, "memory_limit": memory_limit})
+        # What a killed process had spilled: nobody else has the file open now, and DuckDB itself leaves it there.
+        shutil.rmtree(path.with_name(f"{path.name}.tmp"), ignore_errors=True)
         self._seen_tables: set[str] = set()
         self._connection.execute("set TimeZone = 'UTC'")
         self._put_tables_in_place()

@@ -102,6 +102,14 @@ def test_secrets_are_generated_and_for_their_owner_alone(prepared: dict[str, str
     assert (other / "airflow.cfg").read_text() != (home / "airflow.cfg").read_text()
 
 
+def test_a_secret_that_a_kill_cut_off_is_generated_anew(tmp_path: Path) -> None:
+    unfinished = tmp_path / "airflow.cfg.unfinished"
+    unfinished.write_text("# Generated secr")
+    module._write_secrets(tmp_path)
+    assert "jwt_secret" in (tmp_path / "airflow.cfg").read_text()
+    assert not unfinished.exists()
+
+
 def test_preparing_again_starts_no_process(prepared: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: object, **_options: object) -> None:
         raise AssertionError("nothing was to be done")

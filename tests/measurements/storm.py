@@ -1,10 +1,10 @@
 """Three hundred `kill -9` at random moments, spread over every step, while BI reads without pause.
 
-    python -m tests.measurements.storm [--kills 300] [--minutes 0] [--seed 1]
+    python -m tests.measurements.storm [--kills 300] [--minutes 60] [--longest 120] [--seed 1]
 
 Nights of a tenth of the real data: new days, late rows, a refit, backfilled dates. Each night runs undisturbed in one
 folder, which tells how long each step takes, and in another one, where each step is killed with all its children at a
-moment drawn uniformly from that time, and run again by the same command; sometimes the whole night begins again. After
+moment drawn uniformly from that time, and run again by the same command; once a night all of it begins again. After
 each night every promoted and published row of the two folders is compared. The landing of each source's demonstration
 data is killed in folders of its own.
 """
@@ -12,6 +12,7 @@ data is killed in folders of its own.
 import argparse
 import collections
 import filecmp
+import math
 import random
 import shutil
 import sys
@@ -34,9 +35,9 @@ from tests.support.storm import FilesBeside, Kill, Readers, Storm, kill_after, r
 LANDINGS: tuple[tuple[date, tuple[date, ...]], ...] = (
     (date(2017, 10, 4), (date(2017, 10, 3), date(2017, 10, 4))),
     (date(2017, 10, 6), (date(2017, 10, 6), date(2017, 10, 5))),  # a backfill in between
-    (date(2017, 11, 1), (date(2017, 10, 31), date(2017, 11, 1))),  # a refit
-    (date(2017, 11, 3), (date(2017, 11, 3), date(2017, 10, 15))),
-    (date(2017, 11, 5), (date(2017, 11, 5), date(2017, 9, 20))),  # before the first refit so far
+    (date(2017, 11, 1), (date(2017, 11, 1), date(2017, 10, 31))),  # a refit, and a backfill before it
+    (date(2017, 11, 3), (date(2017, 11, 3), date(2017, 9, 20))),  # before the first refit so far
+    (date(2017, 11, 5), (date(2017, 11, 5), date(2017, 10, 15))),
     (date(2017, 12, 1), (date(2017, 12, 1), date(2017, 11, 20))),  # a refit
     (date(2017, 12, 3), (date(2017, 12, 3), date(2017, 12, 2))),
     (date(2017, 12, 5), (date(2017, 12, 5), date(2017, 12, 4))),
@@ -49,6 +50,7 @@ LATE = (
     " and cast('0x' || substr(md5(cast(basket_id as varchar)), 1, 8) as bigint) % 10 = 0"
 )
 CLIENTS = ("1.0.0", "1.0.0", "1.5.6", "2.0.0", "2.0.0")
+MOST_KILLS_PER_STEP = 8
 LANDED_SOURCES = ("example_csv", "complete_journey", "simulated_shop")
 TIMES_ALONE = frozenset({"run_log"})
 
@@ -64,6 +66,7 @@ class Outcome:
     doubled: int = 0
     differing_tables: list[str] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
+    failed_reruns: list[str] = field(default_factory=list)
     landings: list[Kill] = field(default_factory=list)
     landed_files: int = 0
     landed_files_different: int = 0
@@ -83,6 +86,17 @@ def nights_with_landings() -> Iterator[tuple[date, date | None]]:
     for day, as_ofs in LANDINGS:
         for place, as_of in enumerate(as_ofs):
             yield as_of, day if place == 0 else None
+
+
+def kills_per_step(wanted: int, seconds: float, night: float) -> int:
+    """Return how often to kill each step of a night, so that the kills that are wanted come in the time that is left.
+
+    night: seconds of an undisturbed one. A kill costs half a step, and each night two and a half nights: the
+    undisturbed one, the steps that came to their end, and what began again.
+    """
+    steps = len(STEP_NAMES) + 1
+    nights = max(1.0, (seconds - wanted * night / (2 * len(STEP_NAMES))) / (2.5 * night))
+    return min(MOST_KILLS_PER_STEP, max(2, math.ceil(wanted / (nights * steps))))
 
 
 def write_landings(folder: Path) -> None:
@@ -164,9 +178,9 @@ class Landings:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=300, help="of steps and landings together")
-    parser.add_argument("--kills-per-step", type=int, default=2, help="in each night")
-    parser.add_argument("--begin-again", type=float, default=0.2, help="share of kills after which a night begins anew")
-    parser.add_argument("--minutes", type=float, default=0, help="after which no further night begins; 0: no limit")
+    parser.add_argument("--begin-again", type=int, default=1, help="kills of each night after which it begins anew")
+    parser.add_argument("--minutes", type=float, default=60, help="to be done by: fewer nights on a slow machine")
+    parser.add_argument("--longest", type=float, default=120, help="minutes after which nothing more is killed")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     console = Console(width=120, soft_wrap=True)
@@ -176,29 +190,36 @@ def main() -> int:
         folder = Path(name)
         write_landings(folder / "landings")
         landings = Landings(folder / "landed")
-        reference, storm = (Storm(Nights(folder / place), draw) for place in ("undisturbed", "storm"))
-        storm.begin_again = options.begin_again
-        outcome = Outcome()
-        first = next(nights_with_landings())[0]
-        # The readers need something to read: the first night is let alone in both folders.
-        for nights in (reference.nights, storm.nights):
-            deliver(folder / "landings" / str(LANDINGS[0][0]), nights)
-            timed_run(nights, first)
+        reference, outcome = Nights(folder / "undisturbed"), Outcome()
+        # The readers need something to read: the first night is let alone, and both folders begin with it.
+        deliver(folder / "landings" / str(LANDINGS[0][0]), reference)
+        timed_run(reference, next(nights_with_landings())[0])
+        storm = Storm(reference.copy(folder / "storm"), draw)
         with reading(storm.nights.serving_link, CLIENTS) as readers:
             storm.after_kill = readers.note_served_version
             for as_of, landing in list(nights_with_landings())[1:]:
-                killed = len(storm.kills) + len(outcome.landings)
-                if killed >= options.kills or 0 < options.minutes * 60 < time.monotonic() - begun:
+                wanted = options.kills - len(storm.kills) - len(outcome.landings)
+                until = begun + options.longest * 60
+                if wanted <= 0 or time.monotonic() > until:
                     break
-                for nights in (reference.nights, storm.nights) if landing else ():
+                for nights in (reference, storm.nights) if landing else ():
                     deliver(folder / "landings" / str(landing), nights)
-                storm.durations |= timed_run(reference.nights, as_of)
-                storm.run(as_of, dict.fromkeys(STEP_NAMES, options.kills_per_step))
-                readers.note_served_version()
-                for _ in range(options.kills_per_step):
-                    landings.kill_one(draw, outcome)
+                try:
+                    storm.durations |= timed_run(reference, as_of)
+                    left = begun + options.minutes * 60 - time.monotonic()
+                    each = kills_per_step(wanted, left, sum(storm.durations.values()))
+                    kills = dict.fromkeys(STEP_NAMES, each)
+                    anew = draw.sample(range(1, sum(kills.values()) + 1), options.begin_again)
+                    storm.run(as_of, kills, begin_again=anew, most=wanted, until=until)
+                    for _ in range(min(each, options.kills - len(storm.kills) - len(outcome.landings))):
+                        landings.kill_one(draw, outcome)
+                except AssertionError as error:
+                    outcome.failed_reruns.append(str(error))
+                    break
+                finally:
+                    readers.note_served_version()
                 outcome.nights += 1
-                outcome.add(as_of, compare(storm.nights, reference.nights))
+                outcome.add(as_of, compare(storm.nights, reference))
                 outcome.leftovers += [f"{as_of}: {words}" for words in FilesBeside.of(storm.nights).unfinished]
                 console.print(
                     f"{(time.monotonic() - begun) / 60:5.1f} min  {as_of}: {len(storm.kills) + len(outcome.landings)}"
@@ -207,11 +228,10 @@ def main() -> int:
                 )
         print_outcome(storm, outcome, readers, console)
         console.print(f"{(time.monotonic() - begun) / 60:.0f} minutes, seed {options.seed}")
-    kills = len(storm.kills) + len(outcome.landings)
-    flaws = (outcome.different + outcome.landed_files_different + len(outcome.leftovers) + len(readers.failed())) + len(
-        readers.mixed()
-    )
-    return 1 if flaws or kills < options.kills else 0
+    done = len(storm.kills) + len(outcome.landings)
+    found = [*outcome.leftovers, *outcome.failed_reruns, *readers.failed(), *readers.mixed()]
+    flaws = outcome.different + outcome.landed_files_different + len(found)
+    return 1 if flaws or done < options.kills else 0
 
 
 def print_outcome(storm: Storm, outcome: Outcome, readers: Readers, console: Console) -> None:
@@ -250,13 +270,13 @@ def print_outcome(storm: Storm, outcome: Outcome, readers: Readers, console: Con
     console.print(
         f"Versions published: {len(readers.versions)}. Kills that came too late: {storm.escaped}."
         f" Nights begun again from check: {storm.begun_again}.\n"
-        f"Reruns after a kill that came to their end: {storm.reruns}; that did not: 0.\n"
+        f"Reruns after a kill that came to their end: {storm.reruns}; that failed: {len(outcome.failed_reruns)}.\n"
         f"Rows compared: {outcome.compared:,}; different: {outcome.different:,}; lost: {outcome.lost:,};"
         f" doubled: {outcome.doubled:,}.\n"
         f"Landed files compared: {outcome.landed_files}; different: {outcome.landed_files_different}."
         f" Leftovers after a night: {len(outcome.leftovers)}."
     )
-    for line in (*outcome.differing_tables, *outcome.leftovers):
+    for line in (*outcome.differing_tables, *outcome.leftovers, *outcome.failed_reruns):
         console.print(line)
 
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -38,14 +38,13 @@ class Kill:
 class Storm:
     """Nights whose steps are killed at random moments and run again.
 
-    durations: seconds that a step takes where nobody kills it, by its name. begin_again: share of the kills after
-    which the whole night begins again from `check`. after_kill: called after each kill, before the rerun.
+    durations: seconds that a step takes where nobody kills it, by its name. after_kill: called after each kill, before
+    the rerun.
     """
 
     nights: Nights
     draw: random.Random
     durations: dict[str, float] = field(default_factory=dict)
-    begin_again: float = 0.2
     after_kill: Callable[[], None] = lambda: None
     kills: list[Kill] = field(default_factory=list)
     begun_again: int = 0
@@ -53,22 +52,36 @@ class Storm:
     escaped: int = 0
     """Steps that ended before their kill came."""
 
-    def run(self, as_of: date, kills: Mapping[str, int], *, first: str = STEP_NAMES[0]) -> None:
+    def run(
+        self,
+        as_of: date,
+        kills: Mapping[str, int],
+        *,
+        first: str = STEP_NAMES[0],
+        begin_again: Collection[int] = (),
+        most: int | None = None,
+        until: float | None = None,
+    ) -> None:
         """Run a date's steps from `first` on to their end, and kill each as often as `kills` says on the way.
 
-        A step that was killed is run again by the same command, as Airflow would. Raises StepFailedError where one
-        that nobody kills does not succeed.
+        A step that was killed is run again by the same command, as Airflow would. begin_again: the kills of this
+        night, counted from 1, after which all of it begins again. most, until: kills of this night, and the moment
+        on the monotonic clock, after which the rest of it is let alone. Raises StepFailedError where a step that
+        nobody kills does not succeed.
         """
         names = STEP_NAMES[STEP_NAMES.index(first) :]
         pending = dict(kills)
+        earlier = len(self.kills)
         place, after_a_kill = 0, False
         while place < len(names):
             name = names[place]
+            if len(self.kills) - earlier == most or (until is not None and time.monotonic() > until):
+                pending.clear()
             if pending.get(name, 0) > 0:
                 pending[name] -= 1
                 after_a_kill = self._is_killed(name, as_of)
                 if after_a_kill:
-                    if self.draw.random() < self.begin_again:
+                    if len(self.kills) - earlier in begin_again:
                         self.begun_again += 1
                         place = 0
                     continue
