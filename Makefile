@@ -4,8 +4,8 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test point-in-time storm recovery foretelling emerging steadiness any-order year-of-refits \
-	backfill-on-postgres evaluate airflow lint lint-sql format lock install clean clean-data
+.PHONY: help run test point-in-time storm recovery foretelling emerging steadiness any-order year-of-refits stale \
+	repair runbook backfill-on-postgres evaluate airflow lint lint-sql format lock install clean clean-data
 
 AS_OF ?=
 FORCE ?=
