@@ -108,6 +108,8 @@ def main() -> None:
         parser.error("--dates must be 4 or more")
     folder = options.folder or Path(tempfile.mkdtemp(prefix="backfill-on-postgres-"))
     folder.mkdir(parents=True, exist_ok=True)
+    # Who ends this ends Airflow and PostgreSQL with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # The server's user must pass through it.
     folder.chmod(0o711)
     try:
