@@ -3,16 +3,19 @@
 import json
 import os
 import shlex
+import shutil
+import threading
 import time
 from dataclasses import replace
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from segmentation_job.alerting import Alert, AlertKind, alert_of_step, send_alert, tell_about_night
-from segmentation_job.settings import Settings
+from segmentation_job.settings import PROJECT_DIR, Settings
 
 ALERT = Alert(kind=AlertKind.FAILED_STEP, as_of="2018-01-05", meaning="it's “broken”", remedy="mend it", exit_code=1)
 TODAY = date(2018, 2, 5)
@@ -78,6 +81,37 @@ def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path, log: l
     while child.exists() and child.read_text().split()[2] != "Z" and time.monotonic() < until:
         time.sleep(0.02)
     assert not child.exists() or child.read_text().split()[2] == "Z"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the example posts by curl")
+def test_the_example_of_the_documentation_posts_to_a_webhook_whose_address_no_command_line_shows(
+    tmp_path: Path, log: list[str]
+) -> None:
+    posted: list[tuple[str, dict[str, str]]] = []
+
+    class Webhook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            self.send_response(200 if self.path == "/a-secret" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    address = tmp_path / "webhook"
+    environment = environment_with(str(PROJECT_DIR / "docs" / "alert.sh")) | {"ALERT_WEBHOOK_FILE": str(address)}
+    environment["NO_PROXY"] = environment["no_proxy"] = "127.0.0.1"
+    with ThreadingHTTPServer(("127.0.0.1", 0), Webhook) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        address.write_text(f"http://127.0.0.1:{server.server_address[1]}/a-secret\n")
+        assert send_alert(ALERT, environment, log.append), log
+        address.write_text(f"http://127.0.0.1:{server.server_address[1]}/another\n")
+        assert not send_alert(ALERT, environment, log.append)
+        server.shutdown()
+    said = "customer_segmentation: failed step, 2018-01-05\nit's “broken”\nmend it"
+    assert posted == [("/a-secret", {"text": said}), ("/another", {"text": said})]
+    assert "404" in log[-1]
+    assert "another" not in log[-1]
 
 
 @pytest.mark.parametrize(
