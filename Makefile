@@ -5,8 +5,8 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test point-in-time storm recovery foretelling emerging steadiness any-order year-of-refits evaluate \
-	airflow lint lint-sql format lock install clean clean-data
+.PHONY: help run test point-in-time storm recovery foretelling emerging steadiness any-order year-of-refits stale \
+	repair runbook backfill-on-postgres evaluate airflow lint lint-sql format lock install clean clean-data
 
 AS_OF ?=
 FORCE ?=
@@ -95,6 +95,11 @@ any-order: $(STAMP) ## Run 20 dates over three refits in three orders, and compa
 
 year-of-refits: $(STAMP) ## Refit every month of the real data's year: who keeps id and name, who moved, what the model moved (5 minutes)
 	@$(BIN)/python -m tests.measurements.year_of_refits
+
+# The drivers are a group of their own: an Airflow on SQLite does without.
+backfill-on-postgres: $(STAMP) $(UV_TARGET) ## Backfill 30 dates by an Airflow on PostgreSQL, fail two, repair, compare every row (an hour)
+	@$(UV) sync --frozen --quiet --group postgres
+	@$(BIN)/python -m tests.measurements.backfill_on_postgres
 
 stale: $(STAMP) ## List the dates that a run today would compute from something else, and why
 	@$(BIN)/segmentation stale

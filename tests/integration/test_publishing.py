@@ -86,6 +86,16 @@ def test_of_a_night_published_twice_the_newer_file_is_kept_and_the_older_for_one
     assert tiny_marts.link.resolve() == third
 
 
+def test_a_backfill_of_earlier_dates_pushes_no_night_out(tiny_marts: TinyMarts) -> None:
+    nights = [date(2018, 1, day) for day in range(1, 6)]
+    for night in nights:
+        tiny_marts.publish(night)
+    for backfilled in range(6):
+        # A date before them is one more interval of the history: what is current stays the newest night.
+        tiny_marts.publish(nights[-1], customers=4 + backfilled)
+    assert sorted(set(tiny_marts.kept())) == [str(night) for night in nights]
+
+
 def test_what_is_served_is_kept_however_old_its_date_is(tiny_marts: TinyMarts) -> None:
     for day in range(2, 5):
         tiny_marts.publish(date(2018, 1, day), kept_nights=2)
