@@ -6,7 +6,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help run test point-in-time storm recovery foretelling emerging steadiness any-order year-of-refits stale \
-	repair runbook backfill-on-postgres evaluate airflow lint lint-sql format lock install clean clean-data
+	repair runbook backfill-on-postgres evaluate airflow lint lint-sql format lock audit histories install clean clean-data
 
 AS_OF ?=
 FORCE ?=
@@ -134,6 +134,12 @@ format: $(STAMP) ## Rewrite Python and SQL in the project's style
 
 lock: $(UV_TARGET) ## Resolve pyproject.toml into uv.lock again
 	$(UV) lock
+
+# uv ends with 2 where it could not ask.
+audit: $(UV_TARGET) ## Ask the advisory service (api.osv.dev) about every package of uv.lock
+	@$(UV) audit --frozen && exit 0; code=$$?; \
+	[ $$code -ne 2 ] || echo "Nothing was audited: the service could not be asked. Run it where api.osv.dev is reachable." >&2; \
+	exit $$code
 
 install: $(STAMP) ## Create the environment from uv.lock
 
