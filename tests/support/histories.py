@@ -213,7 +213,11 @@ class Figures:
     kills: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: "Figures") -> "Figures":
-        return Figures(self.counts + other.counts, self.kills + other.kills)
+        # Counters added by + lose what is zero, and zero rows that differ are to be read.
+        total = Figures(self.counts.copy(), self.kills.copy())
+        total.counts.update(other.counts)
+        total.kills.update(other.kills)
+        return total
 
 
 @dataclass(frozen=True)
