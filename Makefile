@@ -6,7 +6,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help run test point-in-time storm recovery foretelling emerging steadiness any-order year-of-refits stale \
-	repair runbook backfill-on-postgres evaluate airflow lint lint-sql format lock audit histories install clean clean-data
+	histories repair runbook backfill-on-postgres evaluate airflow lint lint-sql format lock audit install clean clean-data
 
 AS_OF ?=
 FORCE ?=
@@ -92,6 +92,11 @@ emerging: $(STAMP) ## Measure how soon an emerging segment is announced, and how
 
 any-order: $(STAMP) ## Run 20 dates over three refits in three orders, and compare every row (10 minutes)
 	@$(BIN)/python -m tests.measurements.any_order
+
+# Both parts are random, and the same for the same SEED.
+histories: $(STAMP) ## Play 200 random histories in process and 10 through the DAG, each held against one run in order (2 hours)
+	@$(BIN)/python -m tests.measurements.histories --histories $${HISTORIES:-200} \
+		--dag-histories $${DAG_HISTORIES:-10} --seed $${SEED:-1} --processes $(WORKERS)
 
 year-of-refits: $(STAMP) ## Refit every month of the real data's year: who keeps id and name, who moved, what the model moved (5 minutes)
 	@$(BIN)/python -m tests.measurements.year_of_refits

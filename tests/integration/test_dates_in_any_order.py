@@ -9,14 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from tests.conftest import FIRST_NIGHT, SECOND_NIGHT, CopyNights
 from tests.support import segment_reader
 from tests.support.nights import Nights
 from tests.support.rows import differences, published_rows
-from tests.support.segment_words import rows_in_the_words_of
+from tests.support.same_segments import published, rows_in_the_words_of
 
 
 @contextmanager
@@ -65,11 +64,6 @@ def reversed_order(sliced_landing: Path, copy_nights: CopyNights) -> Nights:
     assert [day for day, reason in stale if reason] == [SECOND_NIGHT], stale
     nights.run(SECOND_NIGHT)
     return nights
-
-
-def published(nights: Nights, sql: str) -> list[tuple[Any, ...]]:
-    with duckdb.connect(str(nights.serving_link), read_only=True) as connection:
-        return connection.execute(sql).fetchall()
 
 
 @pytest.mark.usefixtures("in_order")

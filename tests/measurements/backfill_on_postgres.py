@@ -39,7 +39,7 @@ from tests.support.landing_slice import shift_landing, write_slice
 from tests.support.nights import PROJECT_DIR, Nights
 from tests.support.postgres_server import free_port, running_postgres
 from tests.support.rows import differences, published_rows
-from tests.support.segment_words import rows_in_the_words_of
+from tests.support.same_segments import rows_in_the_words_of
 
 # The slice holds the days before it.
 DAY_AFTER_THE_DATA = date(2018, 1, 1)

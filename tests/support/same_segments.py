@@ -1,9 +1,17 @@
-"""Published rows of two runs in the same words: ids and names of segments depend on the order of dates alone."""
+"""Published rows of two warehouses whose segments got their ids and names in another order."""
+
+from typing import Any
 
 import duckdb
 
 from tests.support.nights import Nights
 from tests.support.rows import Rows, published_rows
+
+
+def published(nights: Nights, sql: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a query on the published file."""
+    with duckdb.connect(str(nights.serving_link), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
 
 
 def keys_by_segment(nights: Nights) -> dict[tuple[str, str], set[str]]:
@@ -24,8 +32,8 @@ def rows_in_the_words_of(other: Nights, nights: Nights) -> Rows:
     The first publication of a segment gives it its id and its name, so these alone depend on the order of dates.
     """
     own, others = keys_by_segment(nights), keys_by_segment(other)
-    names = _names(nights)
-    other_names = _names(other)
+    names = dict(published(nights, "select segment_id, name from segments"))
+    other_names = dict(published(other, "select segment_id, name from segments"))
     words: dict[str, str] = {}
     for (lens, segment_id), keys in own.items():
         same = [other_id for (other_lens, other_id), found in others.items() if other_lens == lens and found & keys]
@@ -47,8 +55,3 @@ def rows_in_the_words_of(other: Nights, nights: Nights) -> Rows:
             ),
         ]
     return translated
-
-
-def _names(nights: Nights) -> dict[str, str]:
-    with duckdb.connect(str(nights.serving_link), read_only=True) as connection:
-        return dict(connection.execute("select segment_id, name from segments").fetchall())

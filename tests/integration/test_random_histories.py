@@ -1,0 +1,74 @@
+"""Random histories, each held against one run in order: a few, the same in every run; `make histories` plays many."""
+
+import tempfile
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, example, given, settings
+
+from segmentation_job.runs.decisions import DecisionKind
+from tests.support.histories import (
+    Action,
+    Decide,
+    Deliveries,
+    FailedGate,
+    Figures,
+    KilledNight,
+    LateRows,
+    Night,
+    OverlappingNights,
+    Player,
+    References,
+    histories,
+    remembered_fits,
+    write_deliveries,
+)
+from tests.support.summer_shop import LATE_ORDERS, QUARANTINED_ON, built_summer
+
+HISTORIES = 4
+EARLY, MIDDLE, LATE = date(2025, 6, 20), date(2025, 7, 2), date(2025, 8, 6)
+# Every kind of action; what is drawn may lack some.
+A_LITTLE_OF_ALL: tuple[Action, ...] = (
+    Night(MIDDLE),
+    Decide(DecisionKind.HOLD, 0),
+    KilledNight(LATE, "promote", 150, "step"),
+    Decide(DecisionKind.RENAME, 1),
+    LateRows(),
+    OverlappingNights(EARLY, "segment", MIDDLE),
+    FailedGate(LATE, "labels"),
+)
+
+
+@pytest.fixture(scope="module")
+def deliveries(tmp_path_factory: pytest.TempPathFactory) -> Deliveries:
+    built = [built_summer(tmp_path_factory, held_back) for held_back in (range(len(LATE_ORDERS)), ())]
+    return write_deliveries(tmp_path_factory.mktemp("deliveries") / "deliveries.duckdb", built, QUARANTINED_ON)
+
+
+@pytest.fixture(scope="module")
+def references(deliveries: Deliveries, tmp_path_factory: pytest.TempPathFactory) -> References:
+    return References(deliveries, tmp_path_factory.mktemp("references"))
+
+
+@pytest.fixture(scope="module")
+def figures() -> Figures:
+    return Figures()
+
+
+@settings(
+    max_examples=HISTORIES,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    # Why a history fails is told by the history itself.
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
+    suppress_health_check=list(HealthCheck),
+)
+@example(A_LITTLE_OF_ALL)
+@given(histories(most_dates=3, fewest_actions=5, most_actions=6))
+def test_whatever_happened_all_that_is_promoted_equals_one_run_in_order_once_nothing_is_stale(
+    deliveries: Deliveries, references: References, figures: Figures, history: tuple[Action, ...]
+) -> None:
+    with remembered_fits(), tempfile.TemporaryDirectory(dir=references.folder) as folder:
+        Player(deliveries, Path(folder), references, figures).play(history)
