@@ -28,7 +28,9 @@ class Settings:
     max_source_lag_days: days that the newest source row may lie before the as-of date; None leaves it to the
     source's declaration. shop_customers, shop_seed: of the simulated shop, where that has to be made. lens_names:
     the lenses that run; None leaves it to their files. refit_months: months from one refit to the next, counted from
-    January.
+    January. kept_feature_days: days before the newest date for which `segmentation retain` leaves the features, labels
+    and forecasts of every date; of older ones those of the firsts of months stay. kept_log_days: days for which it
+    leaves log files.
     """
 
     source: str
@@ -47,6 +49,8 @@ class Settings:
     shop_seed: int
     lens_names: tuple[str, ...] | None
     refit_months: int
+    kept_feature_days: int
+    kept_log_days: int
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], project_dir: Path = PROJECT_DIR) -> "Settings":
@@ -120,6 +124,8 @@ class Settings:
             shop_seed=positive("SEGMENTATION_SHOP_SEED", 1),
             lens_names=lens_names,
             refit_months=refit_months,
+            kept_feature_days=positive("SEGMENTATION_KEPT_FEATURE_DAYS", 35),
+            kept_log_days=positive("SEGMENTATION_KEPT_LOG_DAYS", 90),
         )
 
     @property

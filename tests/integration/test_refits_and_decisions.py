@@ -13,40 +13,29 @@ from pathlib import Path
 
 import pytest
 
-from segmentation_job.landing.simulated_shop.options import ShopOptions
-from segmentation_job.runs.calendar import LOOKBACK_DAYS
 from segmentation_job.runs.decisions import Decision, DecisionKind
 from segmentation_job.runs.versions import read_logic_versions
 from segmentation_job.runs.watching import watch_dates
 from segmentation_job.segments.lenses import Lens
 from segmentation_job.settings import PROJECT_DIR
-from tests.measurements.shops import BuiltFeatures, shipped_lens, shop_features
+from tests.measurements.shops import BuiltFeatures
 from tests.support.prebuilt import PrebuiltNights, prebuilt_nights
-from tests.support.shared_builds import built_once
+from tests.support.summer import FIRST_REFIT, SECOND_REFIT, THIRD_REFIT, summer_features, summer_lens
 
-FIRST_REFIT, SECOND_REFIT, THIRD_REFIT = date(2025, 6, 1), date(2025, 7, 1), date(2025, 8, 1)
-LAST_DAY = date(2025, 8, 12)
 # A Monday, old enough for a check against 56 nights before.
 LAST_DATE = date(2025, 8, 11)
 DATES = (date(2025, 6, 4), date(2025, 6, 20), SECOND_REFIT, date(2025, 7, 2), date(2025, 7, 17), LAST_DATE)
-CUSTOMERS = 400
 DECIDED_AT = datetime.fromisoformat("2025-06-25 09:00")
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> BuiltFeatures:
-    days = [FIRST_REFIT + timedelta(days=night) for night in range((LAST_DAY - FIRST_REFIT).days + 1)]
-    lookbacks = [refit - timedelta(days=LOOKBACK_DAYS) for refit in (FIRST_REFIT, SECOND_REFIT, THIRD_REFIT)]
-    options = ShopOptions(customers=CUSTOMERS, seed=41, drift=0.3)
-    folder = built_once(
-        tmp_path_factory, "summer", lambda place: (shop_features(place, options, [*days, *lookbacks]), None)[1]
-    )
-    return shop_features(folder, options, [*days, *lookbacks])
+    return summer_features(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def lens() -> Lens:
-    return replace(shipped_lens("overall"), k_min=4, k_max=5, smallest_share=0.01)
+    return summer_lens()
 
 
 @pytest.fixture(scope="module")

@@ -45,6 +45,8 @@ outdated_dates as (
             feature_inputs.as_of_date = promoted_scope.as_of_date
             and promoted_scope.day_rank = 1
     inner join {{ source('pipeline', 'versions') }} as versions on versions.part = 'features_logic'
+    -- What went into a run is known longer than the features are kept.
+    inner join {{ source('promoted', 'dates') }} as dates on feature_inputs.as_of_date = dates.as_of_date
     where
         feature_inputs.rows_hash != promoted_scope.rows_hash
         or feature_inputs.features_version != versions.version
@@ -110,6 +112,13 @@ running_lenses as (
     select substr(part, 6) as lens
     from {{ source('pipeline', 'versions') }}
     where part like 'lens %'
+),
+
+-- A date that is not kept counts as what it was: it is not made again unless somebody asks for it.
+kept_dates as (
+    select as_of_date
+    from {{ source('promoted', 'dates') }}
+    where has_labels
 ),
 
 lineage_starts as (
@@ -221,7 +230,7 @@ final as (
             '", "model": "', compared.model, '", "rows_in_scope": "', compared.rows_in_scope, '"}'
         ) as input_hashes,
         case
-            when running_lenses.lens is not null
+            when running_lenses.lens is not null and kept_dates.as_of_date is not null
                 then coalesce(
                         nullif(
                             concat_ws(
@@ -271,6 +280,7 @@ final as (
             and runs.lens = outdated_labels.lens
     left join lineage_starts on runs.lens = lineage_starts.lens
     left join running_lenses on runs.lens = running_lenses.lens
+    left join kept_dates on runs.as_of_date = kept_dates.as_of_date
 )
 
 select * from final
