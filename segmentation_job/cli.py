@@ -710,7 +710,7 @@ def status(
 
     settings = _settings()
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
-    print_status(read_status(settings, as_of), console)
+    print_status(read_status(settings, as_of), settings, console)
 
 
 def main() -> None:
