@@ -87,9 +87,10 @@ class Served:
 class Status:
     """Everything that `segmentation status` shows.
 
-    night: None where nothing was ever run. served: None where nothing is published. rows: of the night; published, or
-    else as the run itself counted them. stale: dates with the reason. alarms: lens, kind, evidence and proposal.
-    unfinished: steps that began and never ended, and were not tried again. disk: bytes by entry of the source's folder.
+    night: None where nothing was ever run. served: None where nothing is published. rows: of the night, as its run
+    counted them, or else as they are published, which leaves out rows without a day. stale: dates with the reason.
+    alarms: lens, kind, evidence and proposal. unfinished: steps that began and never ended, and were not tried again.
+    disk: bytes by entry of the source's folder.
     """
 
     night: NightStatus | None
@@ -117,8 +118,8 @@ def read_status(settings: Settings, as_of: date | None = None) -> Status:
             rows = _published_rows(published, night.as_of) if night is not None else ()
             stale = _stale(published)
             alarms = _alarms(published, served.as_of)
-    if night is not None and not rows:
-        rows = _logged_rows(entries, night.as_of)
+    if night is not None:
+        rows = _logged_rows(entries, night.as_of) or rows
     unfinished = tuple(unfinished_steps(entries))
     return Status(night, served, rows, stale, alarms, unfinished, disk_use(settings.source_data_dir))
 
@@ -134,19 +135,22 @@ def unfinished_steps(entries: Iterable[LoggedStep]) -> list[LoggedStep]:
 def runs_of_date(entries: Iterable[LoggedStep], as_of: date) -> list[list[LoggedStep]]:
     """Return the runs of a date in the order of their start, each as its attempts at steps.
 
-    The steps of one run share Airflow's run id; of those that are run by hand, a run begins with each `check`.
+    The steps of one run share Airflow's run id. By hand a run begins with each `check`; another step that is run by
+    hand goes on with the run before it.
     """
-    runs: dict[str, list[LoggedStep]] = {}
-    by_hand = 0
+    runs: list[list[LoggedStep]] = []
     for entry in entries:
         if entry.as_of != as_of:
             continue
-        name = entry.run_id
-        if name.startswith(f"{as_of}#"):
-            by_hand += entry.step == STEPS[0].name
-            name = f"by hand {by_hand}"
-        runs.setdefault(name, []).append(entry)
-    return list(runs.values())
+        is_by_hand = entry.run_id.startswith(f"{as_of}#")
+        same = [run for run in runs if run[0].run_id == entry.run_id and not is_by_hand]
+        if is_by_hand and runs and entry.step != STEPS[0].name:
+            runs[-1].append(entry)
+        elif same:
+            same[0].append(entry)
+        else:
+            runs.append([entry])
+    return runs
 
 
 def disk_use(folder: Path) -> dict[str, int]:
@@ -220,7 +224,7 @@ def _note(entry: LoggedStep) -> str:
         return "the landing is unchanged"
     if entry.step == "build_features":
         days = [day for day in details.get("dates", ()) if day != str(entry.as_of)]
-        return f"and {len(days)} dates that it leans on" if days else ""
+        return f"and {len(days)} date{'s' if len(days) > 1 else ''} that it leans on" if days else ""
     if entry.step == "promote" and details.get("customers"):
         customers = details["customers"]
         return f"{max(customers.values()):,} customers in {len(customers)} lens{'es' if len(customers) > 1 else ''}"
@@ -269,7 +273,7 @@ def _entity_rows(entity: str, outcomes: Mapping[str, int]) -> EntityRows:
 
 
 def _logged_rows(entries: Iterable[LoggedStep], as_of: date) -> tuple[EntityRows, ...]:
-    """As the features of a date that is not published were built from them."""
+    """As the features of a date were built from them last."""
     counted: Mapping[str, Any] = {}
     for entry in entries:
         if entry.as_of == as_of and entry.step == "build_features" and entry.details.get("rows"):

@@ -108,15 +108,17 @@ def test_a_check_that_finds_nothing_to_do_hides_no_night(settings: Settings) -> 
     assert "Checked again at 2026-05-04 07:00:00 UTC: nothing had changed." in said(settings)
 
 
-def test_steps_run_by_hand_are_a_run_from_one_check_to_the_next() -> None:
+def test_steps_run_by_hand_are_a_run_from_one_check_to_the_next_or_go_on_with_the_one_before() -> None:
     steps = [
         logged("check", run=f"{NIGHT}#1"),
         logged("build_facts", run=f"{NIGHT}#1"),
         logged("check", run=f"{NIGHT}#2", attempt=2),
         logged("build_facts", run=f"{NIGHT}#2", attempt=2),
         logged("check", run="scheduled", attempt=3),
+        logged("build_marts", "failed", run="scheduled"),
+        logged("build_marts", run=f"{NIGHT}#2", attempt=2),
     ]
-    assert [len(run) for run in runs_of_date(steps, NIGHT)] == [2, 2, 1]
+    assert [len(run) for run in runs_of_date(steps, NIGHT)] == [2, 2, 3]
 
 
 def test_a_step_that_never_ended_is_named_until_it_is_tried_again() -> None:
