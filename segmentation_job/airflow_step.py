@@ -119,7 +119,7 @@ def tell_night(context: Context) -> None:
 class SegmentationStep(BaseOperator):
     """Run one step's command, stream its output into the task's log, and act on its exit code.
 
-    step_name: a name of `segmentation_job.steps.STEPS`; it is the task's id as well. as_of: ISO date,
+    step_name: as in `segmentation_job.steps.step_named`; it is the task's id as well. as_of: ISO date,
     templated. project_dir: where the command runs. exit_code: of the command, once it has ended.
     """
 

@@ -884,6 +884,37 @@ def airflow(port: Annotated[int, typer.Option(help="Port on the loopback interfa
     serve(environment)
 
 
+@app.command()
+def retain(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and change nothing.")] = False,
+) -> None:
+    """Drop features, labels, forecasts, models and logs that have been kept long enough; the history stays whole."""
+    from rich.console import Console
+
+    from segmentation_job.retaining import print_retention, retain_what_is_kept
+
+    settings = _settings()
+    retention = retain_what_is_kept(settings, now=datetime.now(UTC), dry_run=dry_run)
+    print_retention(retention, settings, Console(width=None if sys.stdout.isatty() else 100, highlight=False))
+
+
+@app.command()
+def status(
+    as_of: Annotated[
+        date | None,
+        typer.Option("--as-of", parser=_as_of, metavar="DATE", help="Another night; by default the last one run."),
+    ] = None,
+) -> None:
+    """Show how the last night went, what is served, and what wants somebody; without touching the warehouse."""
+    from rich.console import Console
+
+    from segmentation_job.status import print_status, read_status
+
+    settings = _settings()
+    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    print_status(read_status(settings, as_of), settings, console)
+
+
 def main() -> None:
     """Run the command line; an error that a user can mend is said in one paragraph, without a stack trace."""
     try:

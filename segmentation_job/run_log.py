@@ -1,5 +1,6 @@
 """The log of runs: one JSON line when a step starts and one when it ends, so that a killed step shows as unended."""
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -41,7 +42,10 @@ class StepInProgress:
 def logged_step(path: Path, as_of: date, step: str) -> Iterator[StepInProgress]:
     """Log the start and the end of a step; a step that raises has failed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    attempt = 1 + sum(1 for entry in read_run_log(path) if entry.as_of == as_of and entry.step == step)
+    # Of the attempts before, the oldest may have been dropped from the log.
+    attempt = 1 + max(
+        (entry.attempt for entry in read_run_log(path) if entry.as_of == as_of and entry.step == step), default=0
+    )
     key = {"as_of": as_of.isoformat(), "step": step, "attempt": attempt}
     _append(
         path, {**key, "event": "started", "at": _now(), "run_id": os.environ.get(RUN_ID_VARIABLE), "pid": os.getpid()}
@@ -94,9 +98,62 @@ def read_run_log(path: Path) -> list[LoggedStep]:
     return list(steps.values())
 
 
+def steps_before(path: Path, start: datetime) -> list[bytes]:
+    """Return the lines of the steps of which nothing is dated since a time (with a time zone)."""
+    return _old_and_kept_lines(path, start)[0]
+
+
+def drop_steps_before(path: Path, start: datetime) -> None:
+    """Rewrite the log without the steps of which nothing is dated since a time; whatever else it holds stays.
+
+    In one step, and while no step can log: a reader meets the old log or the new one.
+    """
+    with _no_other_writer(path):
+        _, kept = _old_and_kept_lines(path, start)
+        unfinished = path.with_name(f".{path.name}.unfinished")
+        with unfinished.open("wb") as file:
+            file.writelines(kept)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+
+
+def _old_and_kept_lines(path: Path, start: datetime) -> tuple[list[bytes], list[bytes]]:
+    """The lines of old steps, and all others; what cannot be read as an event (half a line) is kept."""
+    if not path.exists():
+        return [], []
+    lines = path.read_bytes().splitlines(keepends=True)
+    keys: list[tuple[object, ...] | None] = []
+    newest: dict[tuple[object, ...], datetime] = {}
+    for line in lines:
+        try:
+            event = json.loads(line)
+            at = datetime.fromisoformat(event["at"])
+            key = (event["as_of"], event["step"], event["attempt"])
+        except (ValueError, KeyError, TypeError):
+            keys.append(None)
+            continue
+        keys.append(key)
+        newest[key] = max(at, newest.get(key, at))
+    since = start.astimezone(UTC).replace(tzinfo=None)
+    old = [key is not None and newest[key] < since for key in keys]
+    return (
+        [line for line, is_old in zip(lines, old, strict=True) if is_old],
+        [line for line, is_old in zip(lines, old, strict=True) if not is_old],
+    )
+
+
+@contextmanager
+def _no_other_writer(path: Path) -> Iterator[None]:
+    """Wait for whoever writes the log: a line must not go to a file that is being replaced."""
+    with path.with_name(f".{path.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _append(path: Path, event: dict[str, object]) -> None:
     line = json.dumps(event, sort_keys=True, default=str) + "\n"
-    with path.open("a") as file:
+    with _no_other_writer(path), path.open("a") as file:
         # After a crash the file may end in half a line: it must not swallow this one.
         if file.tell() and not _ends_with_newline(path):
             line = "\n" + line

@@ -29,7 +29,9 @@ class Settings:
     source's declaration. shop_customers, shop_seed: of the simulated shop, where that has to be made. lens_names:
     the lenses that run; None leaves it to their files. refit_months: months from one refit to the next, counted from
     January. late_horizon_days: how many days back a nightly run repairs by itself what late rows have made stale; 0
-    turns it off. max_quarantined_share: of an entity's rows; a date with more is not computed.
+    turns it off. max_quarantined_share: of an entity's rows; a date with more is not computed. kept_feature_days: days
+    before the newest date for which `segmentation retain` leaves the features, labels and forecasts of every date; of
+    older ones those of the firsts of months stay. kept_log_days: days for which it leaves log files.
     """
 
     source: str
@@ -50,6 +52,8 @@ class Settings:
     refit_months: int
     late_horizon_days: int
     max_quarantined_share: float
+    kept_feature_days: int
+    kept_log_days: int
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], project_dir: Path = PROJECT_DIR) -> "Settings":
@@ -135,6 +139,8 @@ class Settings:
             refit_months=refit_months,
             late_horizon_days=int(horizon),
             max_quarantined_share=float(quarantined_text),
+            kept_feature_days=positive("SEGMENTATION_KEPT_FEATURE_DAYS", 35),
+            kept_log_days=positive("SEGMENTATION_KEPT_LOG_DAYS", 90),
         )
 
     @property

@@ -130,7 +130,7 @@ def make_plan(
     for lens in lenses:
         entries = read_lineage(warehouse, lens.name)
         needed |= dates_needed(lens, as_of, refit_dates, entries, contents, context)
-        needed |= _dates_beside(warehouse, lens, as_of, refit_dates, entries, earlier, context)
+        needed |= _dates_beside(warehouse, lens, as_of, refit_dates, entries, earlier, contents, context)
     usable = {day for day, content in contents.items() if content}
     plan = plan_run(as_of, start, needed, usable, refit_months)
     with warehouse.transaction():
@@ -152,11 +152,13 @@ def _dates_beside(
     refit_dates: Sequence[date],
     entries: Mapping[date, LineageEntry],
     earlier_start: date | None,
+    contents: Mapping[date, str],
     context: RefitContext,
 ) -> frozenset[date]:
     """The dates that say why a customer changed: what the model of each neighbouring date makes of the other.
 
-    Where the lineage is extended backwards, the date after is to be run again anyhow, and says it then.
+    Where the lineage is extended backwards, the date after is to be run again anyhow, and says it then; one that is not
+    kept is not.
     """
     found = warehouse.rows(
         "select runs.as_of_date, models.fitted_as_of from promoted.runs as runs"
@@ -170,10 +172,10 @@ def _dates_beside(
     if before:
         days |= label_dates(before[-1], as_of, context.features.arrivals)
     start = refit_dates[0]
-    if after and earlier_start is not None and start == earlier_start:
+    if after and earlier_start is not None and (start == earlier_start or not contents.get(after[0])):
         on_calendar = [entries[day] for day in refit_dates if day in entries]
         own = entry_in_effect(lens.name, on_calendar, as_of, context.decisions)
-        days |= label_dates(own.refit_date if own else start, after[0], context.features.arrivals) - {after[0]}
+        days |= label_dates(own.refit_date if own else start, after[0], context.features.arrivals)
     return days
 
 

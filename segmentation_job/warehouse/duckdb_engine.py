@@ -158,6 +158,15 @@ class DuckDBWarehouse:
         )
         return f"{found[0][0]}:{found[0][1]}"
 
+    def give_back_room(self) -> None:
+        self._connection.execute("checkpoint")
+
+    def bytes_in_use(self) -> int:
+        found = self.rows(
+            "select sum(block_size * used_blocks) from pragma_database_size() where database_name = current_database()"
+        )
+        return int(found[0][0] or 0)
+
     def feature_sql(
         self, schema: str, columns_by_table: Mapping[str, Sequence[str]], text_columns: Collection[str]
     ) -> str:

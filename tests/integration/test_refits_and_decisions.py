@@ -18,9 +18,9 @@ from segmentation_job.runs.versions import read_logic_versions
 from segmentation_job.runs.watching import watch_dates
 from segmentation_job.segments.lenses import Lens
 from segmentation_job.settings import PROJECT_DIR
-from tests.measurements.shops import BuiltFeatures, shipped_lens
+from tests.measurements.shops import BuiltFeatures
 from tests.support.prebuilt import PrebuiltNights, prebuilt_nights
-from tests.support.summer_shop import FIRST_REFIT, SECOND_REFIT, THIRD_REFIT, built_summer
+from tests.support.summer_shop import FIRST_REFIT, SECOND_REFIT, THIRD_REFIT, built_summer, summer_lens
 
 # A Monday, old enough for a check against 56 nights before.
 LAST_DATE = date(2025, 8, 11)
@@ -35,7 +35,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> BuiltFeatures:
 
 @pytest.fixture(scope="module")
 def lens() -> Lens:
-    return replace(shipped_lens("overall"), k_min=4, k_max=5, smallest_share=0.01)
+    return summer_lens()
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ The same summer as it was known before some rows arrived: rows of old dates that
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
@@ -12,7 +13,8 @@ import pytest
 
 from segmentation_job.landing.simulated_shop.options import ShopOptions
 from segmentation_job.runs.calendar import LOOKBACK_DAYS
-from tests.measurements.shops import BuiltFeatures, shop_features
+from segmentation_job.segments.lenses import Lens
+from tests.measurements.shops import BuiltFeatures, shipped_lens, shop_features
 from tests.support.shared_builds import built_once
 
 FIRST_REFIT, SECOND_REFIT, THIRD_REFIT = date(2025, 6, 1), date(2025, 7, 1), date(2025, 8, 1)
@@ -65,3 +67,8 @@ def summer_features(cache: Path, held_back: Sequence[int] = ()) -> BuiltFeatures
             "customers": _LATE_CUSTOMERS if 0 in held_back else "false",
         }
     return shop_features(cache, OPTIONS, DAYS, conditions)
+
+
+def summer_lens() -> Lens:
+    """Return the lens `overall` with so few segments as the shop's customers bear."""
+    return replace(shipped_lens("overall"), k_min=4, k_max=5, smallest_share=0.01)

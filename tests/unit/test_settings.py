@@ -36,6 +36,8 @@ def test_two_sources_never_share_a_warehouse(tmp_path: Path) -> None:
         ("SEGMENTATION_TIMEZONE", "Mars/Base"),
         ("SEGMENTATION_MAX_SOURCE_LAG_DAYS", "-1"),
         ("SEGMENTATION_KEPT_NIGHTS", "0"),
+        ("SEGMENTATION_KEPT_FEATURE_DAYS", "0"),
+        ("SEGMENTATION_KEPT_LOG_DAYS", "ninety"),
         ("SEGMENTATION_SHOP_CUSTOMERS", "0"),
         ("SEGMENTATION_SHOP_SEED", "first"),
         ("SEGMENTATION_LENSES", "overall;purchase"),

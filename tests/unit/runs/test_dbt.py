@@ -7,7 +7,10 @@ from pathlib import Path
 
 # What dbt would do: say who it is, and go on for long.
 CHILD = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
-STEP = "import sys; from pathlib import Path; from segmentation_job.runs.dbt import run_dbt; run_dbt([sys.executable, '-c', sys.argv[1]], {}, Path())"
+STEP = (
+    "import sys; from pathlib import Path; from segmentation_job.runs.dbt import run_dbt;"
+    " run_dbt([sys.executable, '-c', sys.argv[1]], {}, Path())"
+)
 
 
 def test_dbt_does_not_outlive_a_step_that_was_killed_alone() -> None:
