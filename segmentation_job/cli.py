@@ -285,7 +285,7 @@ def repair_recent(as_of: AsOf) -> None:
             "stale": [str(day) for day in left],
         }
         # A date of the past must not keep this one from being computed: it stays stale, and says so.
-        print(f"{len(repair.run)} recent dates were computed again, {len(repair.failed)} failed.")
+        print(f"Recent dates computed again: {len(repair.run)}, failed: {len(repair.failed)}")
         if left:
             print(f"Stale: {', '.join(str(day) for day in left)}. To compute them again: segmentation repair")
 
@@ -713,7 +713,8 @@ def repair(
         home = settings.data_dir / "airflow"
         client = AirflowClient(airflow, USER, read_password(os.environ, home))
         run_again = partial(run_by_backfill, client, deadline=BACKFILL_DEADLINE_SECONDS)
-    if not facts_current and (newest := _newest_labelled_date(settings)) is not None:
+    if not facts_current and not found and (newest := _newest_labelled_date(settings)) is not None:
+        # Any run takes the landing in; what of it makes dates stale is known then.
         run_again([newest])
     repaired = repair_dates(
         lambda: when_free(lambda: _dates_to_repair(settings)[0]),
@@ -993,8 +994,8 @@ def _print_stale_dates(settings: Settings, console: "Console") -> None:
 
     for stale_date, reason in read_stale_dates(settings.serving_link):
         console.print(
-            f"Stale: {stale_date} ({reason}). Compute it again with make run{_source_argument(settings)}"
-            f" AS_OF={stale_date}",
+            f"Stale: {stale_date} ({reason}). Compute it again: .venv/bin/segmentation repair, with"
+            f" SOURCE={settings.source}",
             soft_wrap=True,
         )
 

@@ -6,6 +6,7 @@ the walk stops there by itself: what is left is asked anew after every date.
 
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -19,6 +20,7 @@ from segmentation_job.steps import DAG_ID, PROMOTING_STEPS
 
 WAIT_FOR_WAREHOUSE_SECONDS = 600.0
 BACKFILL_DEADLINE_SECONDS = 24 * 3600.0
+MOST_RUNS_OF_A_DATE = 2
 LONGEST_BACKFILL = 31
 """Dates of one backfill: what is stale is asked anew after each."""
 
@@ -44,34 +46,34 @@ def repair_dates(
     *,
     at_a_time: int = 1,
 ) -> Repair:
-    """Run the dates again, ascending, each at most once; a date that fails leaves the others to be run.
+    """Run the dates again, ascending, each as often as needed; a date that fails leaves the others to be run.
 
     find: returns what wants a repair now, ascending. run: runs dates that follow each other day by day, and returns
     those that failed with what they said. tell: shown each date and how it ended. at_a_time: dates given to `run` at
-    most. Raises SegmentationError where a date is stale after its own run.
+    most. Raises SegmentationError where dates are stale after their own runs.
     """
-    done: list[date] = []
+    times_run: Counter[date] = Counter()
     failed: dict[date, str] = {}
     while True:
-        found = find()
-        untouched = [each for each in found if each.as_of not in failed and each.as_of not in done]
-        if not untouched:
+        found = [each for each in find() if each.as_of not in failed]
+        # Once more where an earlier date turned out to be stale after it: that is known once the facts are built.
+        due = [each for each in found if times_run[each.as_of] < MOST_RUNS_OF_A_DATE]
+        if not due:
             break
-        chosen = _consecutive(untouched)[:at_a_time]
+        chosen = _consecutive(due)[:at_a_time]
         for each in chosen:
             tell(f"{each.as_of}: {each.reason}")
         failures = run([each.as_of for each in chosen])
         for day, said in failures.items():
             tell(f"{day} failed: {said}")
         failed |= failures
-        done += [each.as_of for each in chosen if each.as_of not in failures]
-    again = [each.as_of for each in found if each.as_of in done]
-    if again and not failed:
+        times_run.update(each.as_of for each in chosen)
+    if found and not failed:
         raise SegmentationError(
-            f"{', '.join(str(day) for day in again)} came out stale after having been run again: data may have landed "
-            "meanwhile; run `segmentation repair` once more. If it happens again, please report it as a bug."
+            f"{', '.join(str(each.as_of) for each in found)} came out stale after having been run again: data may have "
+            "landed meanwhile; run `segmentation repair` once more. If it happens again, please report it as a bug."
         )
-    return Repair(tuple(done), failed)
+    return Repair(tuple(sorted(times_run.keys() - failed.keys())), failed)
 
 
 def run_by_backfill(client: AirflowClient, days: Sequence[date], deadline: float) -> dict[date, str]:

@@ -66,7 +66,7 @@ def test_a_date_within_the_horizon_is_computed_again_by_the_night(
 ) -> None:
     nights = copy_nights(late[0], "repaired")
     finished = nights.step("repair_recent", NEXT_NIGHT)
-    assert "1 recent dates were computed again, 0 failed." in finished.output
+    assert "Recent dates computed again: 1, failed: 0" in finished.output
     (today,) = nights.query(
         f"select rows_hash from intermediate.int_input_scope where event_date < date '{FIRST_NIGHT}'"
         " order by event_date desc limit 1"
