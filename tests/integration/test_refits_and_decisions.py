@@ -5,7 +5,6 @@ The features are those of a small simulated shop, built once by dbt for every da
 
 import itertools
 import random
-import re
 from collections import Counter
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -17,7 +16,6 @@ from segmentation_job.runs.decisions import Decision, DecisionKind
 from segmentation_job.runs.versions import read_logic_versions
 from segmentation_job.runs.watching import watch_dates
 from segmentation_job.segments.lenses import Lens
-from segmentation_job.settings import PROJECT_DIR
 from tests.measurements.shops import BuiltFeatures
 from tests.support.prebuilt import PrebuiltNights, prebuilt_nights
 from tests.support.summer_shop import FIRST_REFIT, SECOND_REFIT, THIRD_REFIT, built_summer, summer_lens
@@ -203,26 +201,19 @@ def test_a_renamed_segment_keeps_its_name_over_two_refits(fresh: PrebuiltNights,
         )
     )
     nights.run_all([date(2025, 7, 2), date(2025, 8, 6)])
-    assert published_names(nights)[segment_id] == "The regulars"
-    assert len(published_names(nights)) > 1
+    assert nights.published_names()[segment_id] == "The regulars"
+    assert len(nights.published_names()) > 1
     # No segment born later takes the name.
     assert nights.rows("select 1 from promoted.segments where name = 'The regulars'") == []
 
     # Its line is taken out of the file: the next run takes it back.
     nights.decisions.clear()
     nights.run(date(2025, 8, 6))
-    assert published_names(nights)[segment_id] != "The regulars"
+    assert nights.published_names()[segment_id] != "The regulars"
     events = nights.rows(
         "select event from promoted.registry_events where subject_key = ? order by event_number", [key]
     )
     assert [event for (event,) in events] == ["born", "renamed", "decision_withdrawn"]
-
-
-def published_names(nights: PrebuiltNights) -> dict[str, str]:
-    """Return what the marts call each segment: their own SQL, its sources written as dbt writes them."""
-    model = (PROJECT_DIR / "dbt_project" / "models" / "marts" / "segment_aliases.sql").read_text()
-    sql = re.sub(r"\{\{ source\('(\w+)', '(\w+)'\) \}\}", r"\1.\2", re.sub(r"\{\{ config\(.*?\) \}\}", "", model))
-    return dict(nights.rows(f"select segment_id, segment_name from ({sql})"))
 
 
 def test_a_model_that_was_in_effect_and_is_held_can_be_approved_again(fresh: PrebuiltNights, tmp_path: Path) -> None:

@@ -65,14 +65,14 @@ STEPS: Final = (
 )
 # How many statements a step has about, so that a kill may hit any of them; a step that has fewer dies at its end.
 STATEMENTS: Final = {
-    "build facts": 6,
-    "build features": 60,
-    "gate features": 60,
-    "forecast": 12,
-    "gate forecasts": 12,
-    "segment": 160,
-    "gate labels": 12,
-    "promote": 260,
+    "build facts": 14,
+    "build features": 45,
+    "gate features": 40,
+    "forecast": 20,
+    "gate forecasts": 14,
+    "segment": 120,
+    "gate labels": 11,
+    "promote": 240,
 }
 FIRST_DECISION_AT: Final = datetime.fromisoformat("2025-06-25 09:00")
 
@@ -766,6 +766,7 @@ class Player:
         reference = self.references.of(self.landed, dates, self.nights.decisions)
         self.require_equal(converged(self.nights), reference.rows)
         self.require_same_segments(segment_ids(self.nights), reference.ids)
+        self.require_names_as_decided()
         before = self.nights.converging_rows()
         self.run(dates[0])
         self.require_equal(self.nights.converging_rows(), before)
@@ -830,6 +831,19 @@ class Player:
                 if count > 1:
                     pairs_of_it = sorted(pair for pair in pairs if pair[side] == segment_id)
                     raise HistoryError(f"{segment_id} {name} is {count} segments of the other run: {pairs_of_it}")
+
+    def require_names_as_decided(self) -> None:
+        """Raise HistoryError where a segment is not called what somebody has called it last."""
+        ids = dict(self.nights.rows(f"select segment_key, segment_id from {RESOLVED_SEGMENTS} as segments"))
+        decided = {
+            ids[decision.segment_key]: decision.name
+            for decision in self.nights.decisions
+            if decision.kind is DecisionKind.RENAME and decision.segment_key in ids
+        }
+        names = self.nights.published_names()
+        for segment_id, name in decided.items():
+            if names[segment_id] != name:
+                raise HistoryError(f"{segment_id} is called {names[segment_id]}, and {name} was decided")
 
 
 # What a decision is checked against, in the columns of the published file.

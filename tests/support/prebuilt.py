@@ -4,6 +4,7 @@ The plan, the models, the labels and the promotion are the real ones, on a real 
 Expectations would do in between is a copy of the features built for the date, and a verdict that they passed.
 """
 
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from segmentation_job.runs.state import (
 )
 from segmentation_job.runs.versions import LogicVersions
 from segmentation_job.segments.lenses import Lens
+from segmentation_job.settings import PROJECT_DIR
 from segmentation_job.warehouse.duckdb_engine import DuckDBWarehouse
 from segmentation_job.warehouse.interface import Warehouse
 from segmentation_job.warehouse.tables import FEATURE_TABLES, FORECAST_INPUTS
@@ -174,6 +176,12 @@ class PrebuiltNights:
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.path), read_only=True) as connection:
             return connection.execute(sql, list(parameters)).fetchall()
+
+    def published_names(self) -> dict[str, str]:
+        """Return what the marts call each segment: their own SQL, its sources written as dbt writes them."""
+        model = (PROJECT_DIR / "dbt_project" / "models" / "marts" / "segment_aliases.sql").read_text()
+        sql = re.sub(r"\{\{ source\('(\w+)', '(\w+)'\) \}\}", r"\1.\2", re.sub(r"\{\{ config\(.*?\) \}\}", "", model))
+        return dict(self.rows(f"select segment_id, segment_name from ({sql})"))
 
     def converging_rows(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return the rows that must not depend on the order of runs, by table, sorted."""

@@ -26,10 +26,12 @@ def keys_by_segment(nights: Nights) -> dict[tuple[str, str], set[str]]:
     return keys
 
 
-def rows_in_the_words_of(other: Nights, nights: Nights) -> Rows:
+def rows_in_the_words_of(other: Nights, nights: Nights, *, all_are_known: bool = True) -> Rows:
     """Return a run's published rows with the id and name of each segment replaced by the other run's for the same one.
 
     The first publication of a segment gives it its id and its name, so these alone depend on the order of dates.
+    all_are_known: where not, a segment that the other run does not know keeps its words: one of a model that was
+    replaced stays registered, and nothing holds it any more.
     """
     own, others = keys_by_segment(nights), keys_by_segment(other)
     names = dict(published(nights, "select segment_id, name from segments"))
@@ -37,6 +39,8 @@ def rows_in_the_words_of(other: Nights, nights: Nights) -> Rows:
     words: dict[str, str] = {}
     for (lens, segment_id), keys in own.items():
         same = [other_id for (other_lens, other_id), found in others.items() if other_lens == lens and found & keys]
+        if not same and not all_are_known:
+            continue
         assert len(same) == 1, f"{segment_id} is {len(same)} segments of the other run: {same}"
         words[repr(segment_id)] = repr(same[0])
         words[repr(names[segment_id])] = repr(other_names[same[0]])
