@@ -22,7 +22,7 @@ class LockHolder:
     """A process of this machine that has a file open.
 
     command: its command line, shortened. since: when it began, UTC; None where the system does not tell.
-    is_orphan: whether who started it is gone, as after a kill of the step alone.
+    is_orphan: whether its parent is process 1, as where who started it is gone.
     """
 
     pid: int
@@ -56,7 +56,8 @@ def describe_lock(path: Path, words: str) -> str:
             "folder on a local disk of one machine, for a lock over NFS can outlive its process."
         )
     since = f", since {holder.since:%Y-%m-%d %H:%M:%S} UTC" if holder.since else ""
-    orphan = " Who started it is gone: it is what a killed step has left behind." if holder.is_orphan else ""
+    # In a container the first process may well be who started it.
+    orphan = " Its parent is process 1: a killed run may have left it behind." if holder.is_orphan else ""
     return (
         f"{path} is open in another process, PID {holder.pid}{since}: {holder.command}.{orphan}\n"
         f"It is alive. Wait until it has ended; where it hangs, end it with `kill {holder.pid}` (`kill -9` where that "
