@@ -123,7 +123,8 @@ def main() -> None:
 def _measure(folder: Path, dates: int, console: Console) -> bool:
     today = datetime.now(UTC).date()
     days = [today - timedelta(days=back) for back in range(dates, 0, -1)]
-    landed = Nights(folder / "landed")
+    # Nobody bought anything on Christmas Day.
+    landed = Nights(folder / "landed", {"SEGMENTATION_MAX_SOURCE_LAG_DAYS": "3"})
     write_slice(landed.data_dir)
     shift_landing(landed.data_dir, (today - DAY_AFTER_THE_DATA).days)
     by_airflow = landed.copy(folder / "by_airflow")
