@@ -71,7 +71,9 @@ def fault_of_the_machine(error: Exception) -> SegmentationError | None:
             "a backup in its place. Without one, move it away: the next runs build it anew from the landing, but ids "
             f"and history of segments begin again. {unchanged}"
         )
-    if not from_its_files and not (number and isinstance(error, OSError)):
+    # A commit or a checkpoint that fails for its file is an error of the transaction.
+    says_so = from_engine and any(words in text for words in (*_FULL_WORDS, *_IN_THE_WAY_WORDS))
+    if not from_its_files and not says_so and not (number and isinstance(error, OSError)):
         return None
     if number in _FULL or any(words in text for words in _FULL_WORDS):
         return MachineError(f"The disk is full: {text}. Make room, then run the step again. {unchanged}")

@@ -18,15 +18,14 @@
 select
     {%- for column in contract.values() if column.name != 'unreadable_columns' %}
     {%- if column.name in columns %}
-    try_cast({{ columns[column.name] }} as {{ column.data_type }}) as {{ column.name }},
+    {{ as_contract_type(columns[column.name], column.data_type) }} as {{ column.name }},
     {%- else %}
     cast(null as {{ column.data_type }}) as {{ column.name }},
     {%- endif %}
     {%- endfor %}
     concat_ws(
         ','
-        {%- for column in contract.values()
-            if column.name in columns and column.data_type == 'string' and column.name.endswith('_id') %},
+        {%- for column in contract.values() if column.name in columns and column.name.endswith('_id') %},
         case
             when
                 translate(cast({{ columns[column.name] }} as string), concat(chr(0), chr(10), chr(13)), '')
@@ -37,12 +36,40 @@ select
         {%- for column in contract.values() if column.name in columns and column.data_type != 'string' %},
         case
             when {{ columns[column.name] }} is not null
-                and try_cast({{ columns[column.name] }} as {{ column.data_type }}) is null
+                and {{ as_contract_type(columns[column.name], column.data_type) }} is null
                 then '{{ column.name }}'
         end
         {%- endfor %}
     ) as unreadable_columns
 from {{ relation }}
+{%- endmacro %}
+
+
+{#- A value of the source as the contract's type; null where it cannot be read as that. -#}
+{% macro as_contract_type(expression, data_type) -%}
+    {%- if data_type | lower == 'timestamp' -%}
+    {{ as_moment(expression) }}
+    {%- else -%}
+    try_cast({{ expression }} as {{ data_type }})
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- A moment in UTC. Text may end in an offset, which a plain cast passes over in DuckDB; without one it is UTC. -#}
+{% macro as_moment(expression) -%}
+    {{ return(adapter.dispatch('as_moment', 'customer_segmentation')(expression)) }}
+{%- endmacro %}
+
+{% macro duckdb__as_moment(expression) -%}
+    case
+        when typeof({{ expression }}) = 'VARCHAR'
+            then try_cast(try_cast({{ expression }} as timestamptz) as timestamp)
+        else try_cast({{ expression }} as timestamp)
+    end
+{%- endmacro %}
+
+{% macro spark__as_moment(expression) -%}
+    try_cast({{ expression }} as timestamp)
 {%- endmacro %}
 
 
