@@ -34,6 +34,7 @@ from tests.support.bad_inputs import (
     case_count,
     corpus_page,
     land_csv,
+    land_equal_customers,
     land_strange_csv,
     land_strange_parquet,
     said,
@@ -399,6 +400,19 @@ def test_a_table_whose_rows_are_nearly_all_broken_stops_the_date(parquet: Strang
 
 # ---------------------------------------------------------------------------------------------------------------
 # The rest.
+
+
+@pytest.mark.skipif("BAD_INPUTS_SLOW" not in os.environ, reason="a minute each: set BAD_INPUTS_SLOW=1")
+@pytest.mark.parametrize("count", [1, 30], ids=["one customer only", "all customers equal"])
+def test_customers_who_do_not_differ_end_the_run_before_anything_is_promoted(tmp_path: Path, count: int) -> None:
+    nights = Nights(tmp_path / "data", {"SOURCE": "example_csv"})
+    land_equal_customers(nights.source_dir, count)
+    nights.run(AS_OF, last="gate_forecasts")
+    finished = nights.step("segment", AS_OF)
+    assert finished.exit_code == ExitCode.MISCONFIGURED, finished.output
+    assert "Traceback" not in finished.output
+    assert "No lens has a model for 2024-07-01" in finished.output
+    assert nights.query("select count(*) from promoted.labels") == [(0,)]
 
 
 def test_a_run_log_with_lines_that_are_none_keeps_no_night_from_running(tmp_path: Path) -> None:

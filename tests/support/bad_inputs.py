@@ -544,6 +544,24 @@ def land_strange_csv(source_dir: Path) -> None:
         (landing / f"{table}.csv").write_bytes(f"{before}{text.getvalue()}{after}".encode())
 
 
+def land_equal_customers(source_dir: Path, count: int) -> None:
+    """Land so many customers who are alike in everything but their id, with five orders each."""
+    landing = source_dir / "landing"
+    landing.mkdir(parents=True)
+    shutil.copy(DEMONSTRATION / "products.csv", landing)
+    rows: dict[str, list[Row]] = {"customers": [], "orders": [], "order_lines": []}
+    for customer in (f"A{number:02d}" for number in range(count)):
+        rows["customers"].append(_customer(customer)[1])
+        for day in ("2024-03-10", "2024-04-10", "2024-05-10", "2024-06-10", "2024-06-28"):
+            rows["orders"].append(_order(f"{customer}-{day}", customer, f"{day} 12:00:00")[1])
+            rows["order_lines"].append(_line(f"{customer}-{day}", "1")[1])
+    for table, planted in rows.items():
+        with (landing / f"{table}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(planted[0]))
+            writer.writeheader()
+            writer.writerows(planted)
+
+
 # ---------------------------------------------------------------------------------------------------------------
 # Parquet whose columns have other types than the contract's.
 
@@ -672,6 +690,8 @@ STOPPED_LATER: Final[Mapping[str, tuple[str, ExitCode]]] = {
     "sources file that declares no sources": ("check", ExitCode.MISCONFIGURED),
     "suite that is no JSON": ("gate features", ExitCode.MISCONFIGURED),
     "table whose rows are nearly all broken": ("build features", ExitCode.SOURCE_NOT_READY),
+    "one customer only": ("segment", ExitCode.MISCONFIGURED),
+    "all customers equal": ("segment", ExitCode.MISCONFIGURED),
     "disk that fills while publishing": ("publish", ExitCode.UNEXPECTED),
     "published folder that is read-only": ("publish", ExitCode.MISCONFIGURED),
 }
