@@ -1,6 +1,7 @@
 """Random histories, each held against one run in order: a few, the same in every run; `make histories` plays many."""
 
 import tempfile
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -51,11 +52,13 @@ def references(deliveries: Deliveries, tmp_path_factory: pytest.TempPathFactory)
     return References(deliveries, tmp_path_factory.mktemp("references"))
 
 
-@pytest.fixture(scope="module")
-def figures() -> Figures:
-    return Figures()
+@pytest.fixture(scope="module", autouse=True)
+def _remembered_fits() -> Iterator[None]:
+    with remembered_fits():
+        yield
 
 
+@pytest.mark.timeout(1800)
 @settings(
     max_examples=HISTORIES,
     derandomize=True,
@@ -68,7 +71,10 @@ def figures() -> Figures:
 @example(A_LITTLE_OF_ALL)
 @given(histories(most_dates=3, fewest_actions=5, most_actions=6))
 def test_whatever_happened_all_that_is_promoted_equals_one_run_in_order_once_nothing_is_stale(
-    deliveries: Deliveries, references: References, figures: Figures, history: tuple[Action, ...]
+    deliveries: Deliveries, references: References, history: tuple[Action, ...]
 ) -> None:
-    with remembered_fits(), tempfile.TemporaryDirectory(dir=references.folder) as folder:
+    figures = Figures()
+    with tempfile.TemporaryDirectory(dir=references.folder) as folder:
         Player(deliveries, Path(folder), references, figures).play(history)
+    assert figures.counts["rows compared"] > 100
+    assert figures.counts["rows different"] == 0
