@@ -27,7 +27,7 @@ from tests.support.histories import (
 )
 from tests.support.summer_shop import LATE_ORDERS, QUARANTINED_ON, built_summer
 
-HISTORIES = 4
+HISTORIES = 3
 EARLY, MIDDLE, LATE = date(2025, 6, 20), date(2025, 7, 2), date(2025, 8, 6)
 # Every kind of action; what is drawn may lack some.
 A_LITTLE_OF_ALL: tuple[Action, ...] = (
@@ -38,6 +38,15 @@ A_LITTLE_OF_ALL: tuple[Action, ...] = (
     LateRows(),
     OverlappingNights(EARLY, "segment", MIDDLE),
     FailedGate(LATE, "labels"),
+)
+# The refit of July is held, approved as it was seen, and comes out otherwise when rows of June arrive.
+AN_APPROVAL_OUTLIVED: tuple[Action, ...] = (
+    Night(EARLY),
+    Decide(DecisionKind.HOLD, 0),
+    Night(MIDDLE),
+    Decide(DecisionKind.APPROVE, 0),
+    Night(LATE),
+    LateRows(),
 )
 
 
@@ -69,6 +78,7 @@ def _remembered_fits() -> Iterator[None]:
     suppress_health_check=list(HealthCheck),
 )
 @example(A_LITTLE_OF_ALL)
+@example(AN_APPROVAL_OUTLIVED)
 @given(histories(most_dates=3, fewest_actions=5, most_actions=6))
 def test_whatever_happened_all_that_is_promoted_equals_one_run_in_order_once_nothing_is_stale(
     deliveries: Deliveries, references: References, history: tuple[Action, ...]
