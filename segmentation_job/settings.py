@@ -15,6 +15,7 @@ TARGETS: Final = ("duckdb",)
 SHIPPED_LENSES_DIR: Final = Path(__file__).resolve().parent / "lenses"
 DEFAULT_SOURCE: Final = "complete_journey"
 CURRENT_LINK_NAME: Final = "current.duckdb"
+DEFAULT_FORGET_KEY: Final = "~/.config/segmentation/forget.key"
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Settings:
     max_source_lag_days: days that the newest source row may lie before the as-of date; None leaves it to the
     source's declaration. shop_customers, shop_seed: of the simulated shop, where that has to be made. lens_names:
     the lenses that run; None leaves it to their files. refit_months: months from one refit to the next, counted from
-    January.
+    January. forget_key_path: of the key that the hashes of forgotten people are made with, never below data_dir.
     """
 
     source: str
@@ -47,6 +48,7 @@ class Settings:
     shop_seed: int
     lens_names: tuple[str, ...] | None
     refit_months: int
+    forget_key_path: Path
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], project_dir: Path = PROJECT_DIR) -> "Settings":
@@ -102,6 +104,12 @@ class Settings:
                 "by patterns of paths."
             )
         data_dir = Path(environment.get("SEGMENTATION_DATA_DIR") or project_dir / "data")
+        key_path = Path(environment.get("SEGMENTATION_FORGET_KEY_FILE") or DEFAULT_FORGET_KEY).expanduser().absolute()
+        if key_path.resolve().is_relative_to(data_dir.resolve()):
+            raise MisconfiguredError(
+                f"SEGMENTATION_FORGET_KEY_FILE={str(key_path)!r} lies in the data folder {data_dir}: whoever copies "
+                "the data would have the key to the hashes of forgotten people. Keep it elsewhere."
+            )
         lenses_text = environment.get("SEGMENTATION_LENSES_DIR") or str(SHIPPED_LENSES_DIR)
         return cls(
             source=source,
@@ -120,6 +128,7 @@ class Settings:
             shop_seed=positive("SEGMENTATION_SHOP_SEED", 1),
             lens_names=lens_names,
             refit_months=refit_months,
+            forget_key_path=key_path,
         )
 
     @property
@@ -161,6 +170,16 @@ class Settings:
     def decisions_path(self) -> Path:
         """What people decided about segments and models: one JSON object a line."""
         return self.source_data_dir / "decisions.jsonl"
+
+    @property
+    def forgotten_path(self) -> Path:
+        """The keyed hashes of people who are to be kept out: one JSON object a line, no id."""
+        return self.source_data_dir / "forgotten.jsonl"
+
+    @property
+    def forgetting_dir(self) -> Path:
+        """Where `forget` prepares what it then puts in place; gone when it has ended."""
+        return self.source_data_dir / ".forgetting"
 
     @property
     def run_log_path(self) -> Path:
