@@ -277,9 +277,7 @@ def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -
     with open_warehouse(settings) as warehouse:
         kept = keep_pruned_features(warehouse, plan.dates_to_compute)
     if kept:
-        print(
-            f"Somebody was forgotten out of {', '.join(str(day) for day in kept)} since: the features of the others stay."
-        )
+        print(f"Somebody was forgotten out of {', '.join(str(day) for day in kept)} since: the others' features stay.")
     progress.details = {
         "dates": [str(day) for day in plan.dates_to_compute],
         "rows": {

@@ -173,18 +173,27 @@ def describe_report(report: ForgettingReport, settings: Settings) -> str:
     total = sum(report.warehouse_rows.values())
     if total:
         lines.append(f"{total:,} rows of {len(report.warehouse_rows)} tables were taken out of the warehouse.")
-    for old, new in report.published.items():
-        lines.append(f"Published file {old} was written anew as {new}.")
+    lines += [f"Published file {old} was written anew as {new}." for old, new in report.published.items()]
     if report.redacted:
         lines.append(f"{len(report.redacted)} log files had an id, which has stars over it now.")
-    for each in report.unknown:
-        lines.append(f"{each}: nothing is there of this customer; should anything land, it is removed.")
-    for day in report.withdrawn:
-        lines.append(f"The run of {day} was under way and has lost its candidate: run the date again.")
-    for each in report.named_in_decisions:
-        lines.append(f"{each} stands in a text of {settings.decisions_path}: edit that by hand.")
-    for day, lens in report.became_stale:
-        lines.append(f"{day} ({lens}) is stale now, though it should not be: run the date again.")
+    lines += [
+        *(
+            f"{each}: nothing is there of this customer; should anything land, it is removed."
+            for each in report.unknown
+        ),
+        *(
+            f"The run of {day} was under way and has lost its candidate: run the date again."
+            for day in report.withdrawn
+        ),
+        *(
+            f"{each} stands in a text of {settings.decisions_path}: edit that by hand."
+            for each in report.named_in_decisions
+        ),
+        *(
+            f"{day} ({lens}) is stale now, though it should not be: run the date again."
+            for day, lens in report.became_stale
+        ),
+    ]
     lines.append(
         "Models and the figures of segments stay. Nobody of them comes back: build facts removes who lands again."
     )
@@ -234,7 +243,7 @@ class _Work:
         return orders_of(self._declaration, self._customers, owners)
 
     def rewrite_landing(self, ids: PersonalIds) -> list[RewrittenFile]:
-        """Write the files of landing and truth that hold one of the people; the copy of the landing has them at once."""
+        """Write the files of landing and truth that hold one of the people; the landing's copy has them at once."""
         rewritten = rewrite_landing(self._declaration, ids, self._settings.forgetting_dir / "landing")
         for file in rewritten:
             copy = self._copy_of(file.path)
@@ -381,9 +390,10 @@ def _published_moves(settings: Settings, rewritten: Mapping[Path, Path]) -> list
     for old, prepared in rewritten.items():
         new = settings.published_dir / prepared.name
         moves.append(Move("replace", str(new), str(prepared)))
-        for link in (settings.current_link, settings.serving_link):
-            if link.is_symlink() and link.resolve() == old.resolve():
-                moves.append(Move("link", str(link), str(new)))
+        links = (settings.current_link, settings.serving_link)
+        moves += [
+            Move("link", str(link), str(new)) for link in links if link.is_symlink() and link.resolve() == old.resolve()
+        ]
         # Who has it open keeps it until they open the link again.
         moves.append(Move("remove", str(old)))
     return moves

@@ -58,8 +58,8 @@ def require_removable(declaration: SourceDeclaration, landing_dir: Path) -> None
         if function not in _FORMATS or wrong:
             raise MisconfiguredError(
                 f"The landing table {table.name} is read by {table.location}"
-                f"{f' from {wrong[0].name}' if wrong else ''}: people can be taken out of .parquet files (read_parquet) "
-                "and uncompressed .csv files (read_csv) alone. Nothing was changed."
+                f"{f' from {wrong[0].name}' if wrong else ''}: people can be taken out of .parquet files (read_parquet)"
+                " and uncompressed .csv files (read_csv) alone. Nothing was changed."
             )
         outside = [path for path in files if not path.is_relative_to(landing_dir)]
         if outside:
@@ -224,22 +224,25 @@ def _write_csv_rows(table: LandingTable, path: Path, target: Path, kept: pa.Arra
             f'select "Delimiter", "Quote", "Escape", "SkipRows", len("Columns") from {reading}'
         ).fetchall()[0]
     quote, escape = ("" if text == "(empty)" else text for text in (quote, escape))
-    with path.open("rb") as file, target.open("wb") as out:
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            try:
-                records = list(csv_records(data, delimiter, quote, escape))[skipped:]
-            except ValueError as error:
-                raise SegmentationError(f"{path}: {error}; nothing was changed.") from error
-            # DuckDB passes over empty lines, except where a line is one value.
-            full = [span for span in records if columns == 1 or data[span[0] : span[1]].strip(b"\r\n")]
-            headers = len(full) - len(kept)
-            if headers not in (0, 1):
-                raise SegmentationError(
-                    f"{path}: {len(full)} records were found where DuckDB reads {len(kept)} rows, so that a row cannot "
-                    "be told from its neighbour for certain. Mend the file, or write it as Parquet. Nothing was changed."
-                )
-            removed = [full[headers + place] for place, keep in enumerate(kept.to_pylist()) if not keep]
-            _copy_without(data, out, removed)
+    with (
+        path.open("rb") as file,
+        target.open("wb") as out,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+    ):
+        try:
+            records = list(csv_records(data, delimiter, quote, escape))[skipped:]
+        except ValueError as error:
+            raise SegmentationError(f"{path}: {error}; nothing was changed.") from error
+        # DuckDB passes over empty lines, except where a line is one value.
+        full = [span for span in records if columns == 1 or data[span[0] : span[1]].strip(b"\r\n")]
+        headers = len(full) - len(kept)
+        if headers not in (0, 1):
+            raise SegmentationError(
+                f"{path}: {len(full)} records were found where DuckDB reads {len(kept)} rows, so that a row cannot be"
+                " told from its neighbour for certain. Mend the file, or write it as Parquet. Nothing was changed."
+            )
+        removed = [full[headers + place] for place, keep in enumerate(kept.to_pylist()) if not keep]
+        _copy_without(data, out, removed)
     with duckdb.connect() as connection:
         left = connection.execute(f"select count(*) from {_reading(table, target)}").fetchall()[0][0]
     if left != len(kept) - len(removed):
