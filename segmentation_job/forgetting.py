@@ -341,8 +341,8 @@ def redact_logs(folders: Sequence[Path], customers: Collection[str]) -> Iterator
         for named in _GATED_KEYS.finditer(content):
             at = named.start(1)
             for key in named[1].split(b", "):
-                if key.strip() in spellings:
-                    spans.append((at, at + len(key)))
+                if key.rstrip() in spellings:
+                    spans.append((at, at + len(key.rstrip())))
                 at += len(key) + 2
         if spans:
             # As long as before, so that a log that is being written goes on where it was.
