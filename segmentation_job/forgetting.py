@@ -135,11 +135,12 @@ def forget(settings: Settings, customer_ids: Sequence[str], now: datetime, stale
             original = held.enter_context(_open(settings))
         work = _Work(settings, declaration, customers)
         work.take_copies(original)
-        orders = work.find_orders() | forgotten.among("order", distinct_ids(declaration)[1])
+        landed_customers, landed_orders = distinct_ids(declaration)
+        orders = work.find_orders() | forgotten.among("order", landed_orders)
         rewritten = work.rewrite_landing(PersonalIds(customers, orders))
         published = _rewrite_published(settings, customers, now)
         names = {old.name: new.name for old, new in published.items()}
-        known = distinct_ids(declaration)[0] & customers
+        known = customers & landed_customers
         pruned = Pruned({}, ())
         became_stale: tuple[tuple[date, str], ...] = ()
         if original is not None:

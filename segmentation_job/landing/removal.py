@@ -111,7 +111,7 @@ def distinct_ids(declaration: SourceDeclaration) -> tuple[set[str], set[str]]:
         if table.personal is None or table.personal.is_of_nobody:
             continue
         for column in _FOUND[:3]:
-            if _expression(table, column) is not None and landed_files(table):
+            if _expression(table, column) is not None:
                 found = _distinct(table, (column,)).column(0).to_pylist()
                 (customers if column == "customer" else orders).update(each for each in found if each is not None)
     return customers, orders
@@ -290,6 +290,8 @@ def _sessions_alone(table: LandingTable, ids: PersonalIds) -> frozenset[str]:
 
 def _distinct(table: LandingTable, columns: Sequence[str]) -> pa.Table:
     """The distinct values of some of a table's personal columns, over all its files."""
+    if not landed_files(table):
+        return pa.schema([(column, pa.string()) for column in columns]).empty_table()
     names = ", ".join(f"{_cleaned(table, column)} as {column}" for column in columns)
 
     def read(connection: duckdb.DuckDBPyConnection) -> pa.Table:

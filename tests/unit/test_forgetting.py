@@ -2,7 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import duckdb
 import pytest
 
 from segmentation_job import prepared_change
-from segmentation_job.errors import MisconfiguredError, SegmentationError
+from segmentation_job.errors import MisconfiguredError, SegmentationError, WarehouseLockedError
 from segmentation_job.forgetting import ForgettingReport, KeptOut, forget, keep_out_forgotten, redact_logs
 from segmentation_job.landing.simulated_shop.generation import write_shop
 from segmentation_job.landing.simulated_shop.options import ShopOptions
@@ -95,7 +97,8 @@ def test_whoever_lands_again_is_removed_with_late_rows_of_their_orders(coffee_sh
 def test_what_a_killed_forget_had_prepared_is_put_in_place_by_the_next_step(
     coffee_shop: Settings, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
-    real, done = prepared_change._carry_out, []
+    real = prepared_change._carry_out
+    done: list[Move] = []
 
     def killed(move: Move) -> None:
         if len(done) == steps:
@@ -179,3 +182,36 @@ def test_a_log_loses_an_id_where_it_is_one(tmp_path: Path, text: str, customer: 
     redacted = list(redact_logs([tmp_path / "logs"], [customer]))
     assert log.read_text() == left
     assert redacted == ([log] if left != text else [])
+
+
+def test_where_another_process_has_the_warehouse_open_nothing_is_changed(coffee_shop: Settings) -> None:
+    before = lines_of(coffee_shop.landing_dir)
+    opened = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('open', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", opened, str(coffee_shop.warehouse_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
+        with pytest.raises(WarehouseLockedError, match=f"PID {holder.pid}"):
+            forgetting(coffee_shop, "C12")
+        holder.communicate("\n")
+    assert lines_of(coffee_shop.landing_dir) == before
+    assert keep_out_forgotten(coffee_shop, NOW) == KeptOut(0, 0)
+
+
+def test_a_landing_that_changes_while_somebody_is_forgotten_is_left_alone(
+    coffee_shop: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def land_meanwhile(*_: object) -> Iterator[Path]:
+        with (coffee_shop.landing_dir / "orders.csv").open("a") as file:
+            file.write("O999,C11,2024-06-30 10:00:00,web\n")
+        return iter(())
+
+    monkeypatch.setattr("segmentation_job.forgetting.redact_logs", land_meanwhile)
+    with pytest.raises(SegmentationError, match="changed while it was written"):
+        forgetting(coffee_shop, "C12")
+    assert traces(coffee_shop.landing_dir, "C12")
+    assert not coffee_shop.forgotten_path.exists()
