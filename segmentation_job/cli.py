@@ -140,7 +140,7 @@ def simulate(
 @app.command()
 def check(as_of: AsOf, force: Force = False) -> None:
     """Check that every source is there and fresh enough for the date, and whether there is anything to do."""
-    from segmentation_job.forgetting import require_forget_key
+    from segmentation_job.landing.keeping_out import require_forget_key
     from segmentation_job.landing.readiness import (
         check_freshness,
         inspect_landing,
@@ -218,7 +218,7 @@ def build(layer: Annotated[Layer, typer.Argument(help="Layer to build with dbt."
 
 
 def _build_facts(settings: Settings, progress: StepInProgress) -> None:
-    from segmentation_job.forgetting import keep_out_forgotten, require_forget_key
+    from segmentation_job.landing.keeping_out import keep_out_forgotten, require_forget_key
     from segmentation_job.landing.readiness import landing_fingerprint
     from segmentation_job.runs.dbt import dbt_command, dbt_environment, run_dbt
     from segmentation_job.runs.versions import read_logic_versions

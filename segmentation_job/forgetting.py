@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from segmentation_job.errors import SegmentationError
-from segmentation_job.landing.declaration import SourceDeclaration, read_declaration
-from segmentation_job.landing.forgotten import Forgotten, Kind, read_forgotten, read_or_make_key, write_forgotten
+from segmentation_job.landing.declaration import SourceDeclaration
+from segmentation_job.landing.forgotten import Forgotten, read_forgotten, read_or_make_key
+from segmentation_job.landing.keeping_out import declaration_of, landing_moves, list_move
 from segmentation_job.landing.readiness import landing_fingerprint
 from segmentation_job.landing.removal import (
     PersonalIds,
@@ -29,7 +30,7 @@ from segmentation_job.landing.removal import (
     rewrite_landing,
     rewrite_truth,
 )
-from segmentation_job.prepared_change import Move, commit_change, finish_change, sole_change, stamp_of
+from segmentation_job.prepared_change import Move, commit_change, sole_change
 from segmentation_job.publishing import published_files, rewrite_without, sweep_leftovers
 from segmentation_job.runs.forgetting import (
     Pruned,
@@ -72,45 +73,6 @@ class ForgettingReport:
     became_stale: tuple[tuple[date, str], ...]
 
 
-@dataclass(frozen=True)
-class KeptOut:
-    """Forgotten people who had landed again, and the rows that were taken out of the landing."""
-
-    customers: int
-    rows: int
-
-
-def require_forget_key(settings: Settings) -> None:
-    """Raise MisconfiguredError where people must be kept out and their key is missing or another one."""
-    finish_change(settings.forgetting_dir)
-    read_forgotten(settings.forgotten_path, settings.forget_key_path)
-
-
-def keep_out_forgotten(settings: Settings, now: datetime) -> KeptOut:
-    """Take out of the landing whoever is forgotten and has landed again, with their orders; say how many rows.
-
-    Raises MisconfiguredError as `require_forget_key` does.
-    """
-    finish_change(settings.forgetting_dir)
-    forgotten = read_forgotten(settings.forgotten_path, settings.forget_key_path)
-    if forgotten is None:
-        return KeptOut(0, 0)
-    declaration = _declaration(settings)
-    require_removable(declaration, settings.landing_dir)
-    with sole_change(settings.forgetting_dir):
-        customers, orders = distinct_ids(declaration)
-        known = forgotten.among("customer", customers)
-        placed = orders_of(declaration, known, {}) if known else frozenset()
-        ids = PersonalIds(known, placed | forgotten.among("order", orders))
-        if not ids.customers and not ids.orders:
-            return KeptOut(0, 0)
-        folder = settings.forgetting_dir
-        rewritten = rewrite_landing(declaration, ids, folder / "landing")
-        rewritten += rewrite_truth(settings.source_data_dir / "truth", ids, folder / "truth")
-        commit_change(folder, [_write_list(settings, forgotten, ids, now), *_landing_moves(rewritten)])
-    return KeptOut(len(known), sum(file.rows_removed for file in rewritten))
-
-
 def forget(settings: Settings, customer_ids: Sequence[str], now: datetime, stale_dates: StaleDates) -> ForgettingReport:
     """Take people out of landing, warehouse, published files and logs, and have them kept out from now on.
 
@@ -123,7 +85,7 @@ def forget(settings: Settings, customer_ids: Sequence[str], now: datetime, stale
         raise SegmentationError("No customer was named: give at least one id.")
     with ExitStack() as held:
         held.enter_context(sole_change(settings.forgetting_dir))
-        declaration = _declaration(settings)
+        declaration = declaration_of(settings)
         require_removable(declaration, settings.landing_dir)
         forgotten = read_forgotten(settings.forgotten_path, settings.forget_key_path) or Forgotten(
             read_or_make_key(settings.forget_key_path), frozenset()
@@ -149,8 +111,8 @@ def forget(settings: Settings, customer_ids: Sequence[str], now: datetime, stale
                 pruned, became_stale = work.prune_warehouse(rewritten, names, stale_dates)
         redacted = tuple(redact_logs(_log_folders(settings), customers))
         moves = [
-            _write_list(settings, forgotten, PersonalIds(customers, orders), now),
-            *_landing_moves(rewritten),
+            list_move(settings, forgotten, PersonalIds(customers, orders), now),
+            *landing_moves(rewritten),
             *work.warehouse_moves(),
             *_published_moves(settings, published),
         ]
@@ -400,29 +362,12 @@ def _published_moves(settings: Settings, rewritten: Mapping[Path, Path]) -> list
     return moves
 
 
-def _landing_moves(rewritten: Sequence[RewrittenFile]) -> list[Move]:
-    return [Move("replace", str(file.path), str(file.replacement), stamp_of(file.path)) for file in rewritten]
-
-
-def _write_list(settings: Settings, forgotten: Forgotten, ids: PersonalIds, now: datetime) -> Move:
-    target = settings.forgetting_dir / settings.forgotten_path.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new: set[tuple[Kind, str]] = {("customer", each) for each in ids.customers}
-    new |= {("order", each) for each in ids.orders}
-    write_forgotten(settings.forgotten_path, target, forgotten, new, now)
-    return Move("replace", str(settings.forgotten_path), str(target))
-
-
 def _named_in(path: Path, customers: frozenset[str]) -> Iterator[str]:
     """The ids that a text file holds as words."""
     text = path.read_text() if path.exists() else ""
     for each in customers:
         if re.search(rf"(?<![\w-]){re.escape(each)}(?![\w-])", text):
             yield each
-
-
-def _declaration(settings: Settings) -> SourceDeclaration:
-    return read_declaration(settings.source_dir, {**os.environ, "SEGMENTATION_DATA_DIR": str(settings.data_dir)})
 
 
 def _open(settings: Settings) -> DuckDBWarehouse:

@@ -13,7 +13,8 @@ import pytest
 
 from segmentation_job import prepared_change
 from segmentation_job.errors import MisconfiguredError, SegmentationError, WarehouseLockedError
-from segmentation_job.forgetting import ForgettingReport, KeptOut, forget, keep_out_forgotten, redact_logs
+from segmentation_job.forgetting import ForgettingReport, forget, redact_logs
+from segmentation_job.landing.keeping_out import KeptOut, keep_out_forgotten
 from segmentation_job.landing.simulated_shop.generation import write_shop
 from segmentation_job.landing.simulated_shop.options import ShopOptions
 from segmentation_job.prepared_change import Move
