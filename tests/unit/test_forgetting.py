@@ -13,7 +13,7 @@ import pytest
 
 from segmentation_job import prepared_change
 from segmentation_job.errors import MisconfiguredError, SegmentationError, WarehouseLockedError
-from segmentation_job.forgetting import ForgettingReport, forget, redact_logs
+from segmentation_job.forgetting import ForgettingReport, describe_report, forget, redact_logs
 from segmentation_job.landing.keeping_out import KeptOut, keep_out_forgotten
 from segmentation_job.landing.simulated_shop.generation import write_shop
 from segmentation_job.landing.simulated_shop.options import ShopOptions
@@ -216,3 +216,14 @@ def test_a_landing_that_changes_while_somebody_is_forgotten_is_left_alone(
         forgetting(coffee_shop, "C12")
     assert traces(coffee_shop.landing_dir, "C12")
     assert not coffee_shop.forgotten_path.exists()
+
+
+def test_an_unknown_customer_is_said_to_be_and_kept_out_all_the_same(coffee_shop: Settings) -> None:
+    before = lines_of(coffee_shop.landing_dir)
+    report = forgetting(coffee_shop, "C77")
+    assert "C77: nothing is there of this customer" in describe_report(report, coffee_shop)
+    assert lines_of(coffee_shop.landing_dir) == before
+    with (coffee_shop.landing_dir / "orders.csv").open("a") as file:
+        file.write("O777,C77,2024-06-30 10:00:00,web\n")
+    assert keep_out_forgotten(coffee_shop, NOW) == KeptOut(1, 1)
+    assert lines_of(coffee_shop.landing_dir) == before
