@@ -145,6 +145,7 @@ def simulate(
 @app.command()
 def check(as_of: AsOf, force: Force = False) -> None:
     """Check that every source is there and fresh enough for the date, and whether there is anything to do."""
+    from segmentation_job.landing.keeping_out import require_forget_key
     from segmentation_job.landing.readiness import (
         check_freshness,
         inspect_landing,
@@ -159,6 +160,7 @@ def check(as_of: AsOf, force: Force = False) -> None:
 
     settings = _settings()
     with _step(settings, as_of, "check") as progress:
+        require_forget_key(settings)
         declaration = _declaration(settings)
         require_day_over(as_of, datetime.now(UTC), settings.timezone)
         landed = inspect_landing(declaration, as_of, settings.timezone)
@@ -222,12 +224,14 @@ def build(layer: Annotated[Layer, typer.Argument(help="Layer to build with dbt."
 
 
 def _build_facts(settings: Settings, as_of: date, progress: StepInProgress) -> None:
+    from segmentation_job.landing.keeping_out import keep_out_forgotten, require_forget_key
     from segmentation_job.landing.readiness import landing_fingerprint
     from segmentation_job.runs.dbt import dbt_command, dbt_environment, run_dbt
     from segmentation_job.runs.late_rows import describe_late_rows, late_rows, read_day_contents
     from segmentation_job.runs.versions import read_logic_versions
     from segmentation_job.warehouse import open_warehouse
 
+    require_forget_key(settings)
     fingerprint = landing_fingerprint(_declaration(settings))
     versions = read_logic_versions(settings)
     facts = versions.facts
@@ -240,6 +244,12 @@ def _build_facts(settings: Settings, as_of: date, progress: StepInProgress) -> N
             return
         # Forgotten first: a build that is cut off must be done again.
         warehouse.rows("delete from pipeline.facts_state")
+    # Before dbt reads a row of theirs.
+    kept_out = keep_out_forgotten(settings, datetime.now(UTC))
+    if kept_out.rows:
+        people = "customer" if kept_out.customers == 1 else "customers"
+        print(f"{kept_out.rows:,} rows of {kept_out.customers} forgotten {people} landed again and were removed.")
+        fingerprint = landing_fingerprint(_declaration(settings))
     is_new_logic = [version for _, version in state] != [facts]
     run_dbt(
         dbt_command("facts", settings, full_refresh=is_new_logic),
@@ -294,6 +304,7 @@ def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -
     from segmentation_job.runs.accounts import account_rows, describe_accounts, require_most_rows_kept
     from segmentation_job.runs.dbt import dbt_command, dbt_environment, run_dbt
     from segmentation_job.runs.decisions import read_decisions
+    from segmentation_job.runs.forgetting import keep_pruned_features
     from segmentation_job.runs.state import make_plan
     from segmentation_job.runs.versions import read_lenses, read_logic_versions
     from segmentation_job.warehouse import open_warehouse
@@ -319,6 +330,10 @@ def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -
         dbt_environment(settings, versions, plan.dates_to_compute),
         settings.source_data_dir,
     )
+    with open_warehouse(settings) as warehouse:
+        kept = keep_pruned_features(warehouse, plan.dates_to_compute)
+    if kept:
+        print(f"Somebody was forgotten out of {', '.join(str(day) for day in kept)} since: the others' features stay.")
     progress.details = {
         "dates": [str(day) for day in plan.dates_to_compute],
         "rows": {
@@ -410,11 +425,17 @@ def gate(subject: Annotated[Subject, typer.Argument(help="What to judge.")], as_
 def forecast(as_of: AsOf) -> None:
     """Forecast what each customer will buy and what each category will sell; write the candidate forecasts."""
     from segmentation_job.runs.forecasting import forecast_date
+    from segmentation_job.runs.forgetting import keep_pruned_forecasts
     from segmentation_job.runs.state import require_plan
     from segmentation_job.warehouse import open_warehouse
 
     settings = _settings()
     with _step(settings, as_of, "forecast") as progress, open_warehouse(settings) as warehouse:
+        require_plan(warehouse, as_of)
+        if keep_pruned_forecasts(warehouse, as_of):
+            print(f"Somebody was forgotten out of {as_of} since: the forecasts of the others, and their models, stay.")
+            progress.details = {"kept": True}
+            return
         outcomes = forecast_date(
             warehouse,
             require_plan(warehouse, as_of),
@@ -791,6 +812,27 @@ def approve(lens: LensName, refit_date: RefitDate = None, why: Why = "") -> None
 def reject(lens: LensName, refit_date: RefitDate = None, why: Why = "") -> None:
     """Keep the model of a refit out of effect for good; the next run applies it."""
     _decide_about_model("reject", lens, refit_date, why)
+
+
+@app.command()
+def forget(
+    customer_ids: Annotated[
+        list[str], typer.Argument(metavar="CUSTOMER_ID...", help="As in the published tables; - reads them from stdin.")
+    ],
+) -> None:
+    """Take people out of all that is kept, landing and published files included, and keep them out from now on."""
+    from segmentation_job.forgetting import describe_report
+    from segmentation_job.forgetting import forget as forget_customers
+    from segmentation_job.runs.repairs import stale_dates
+    from segmentation_job.warehouse.interface import Warehouse
+
+    settings = _settings()
+
+    def stale(warehouse: Warehouse) -> list[tuple[date, str]]:
+        return [(each.as_of, lens) for each in stale_dates(warehouse, settings) for lens in each.lenses]
+
+    ids = [line for each in customer_ids for line in (sys.stdin.read().splitlines() if each == "-" else [each])]
+    print(describe_report(forget_customers(settings, ids, datetime.now(UTC), stale), settings))
 
 
 def _decide_about_model(kind: str, lens: str, refit_date: date | None, why: str) -> None:

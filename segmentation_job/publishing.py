@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -85,7 +85,7 @@ def publish(
     Readers of the old file keep it until they reopen the link.
     """
     published_dir.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time(published_dir.parent):
+    with one_at_a_time(published_dir.parent):
         sweep_leftovers(published_dir)
         unfinished = published_dir / ".unfinished.duckdb"
         as_of, row_counts = _write(warehouse_path, unfinished, run_log_path)
@@ -149,7 +149,7 @@ def roll_back(published_dir: Path, serving_link: Path, wanted: str | None) -> tu
     before the one that is served. Needs no warehouse. The serving link stays where it leads to another source. Raises
     SegmentationError where the file is not kept, is not sound, or is served already.
     """
-    with _one_at_a_time(published_dir.parent):
+    with one_at_a_time(published_dir.parent):
         before = served_night(published_dir)
         path = _wanted_night(published_dir, before, wanted).path
         _verify(path)
@@ -184,7 +184,7 @@ def point_link(link: Path, target: Path) -> None:
     """Let a symbolic link point to a file, in one step: a reader meets the old target or the new, never none."""
     link.parent.mkdir(parents=True, exist_ok=True)
     # The sources share a serving link: two that point it at one moment would trip over each other's unfinished one.
-    with _one_at_a_time(link.parent):
+    with one_at_a_time(link.parent):
         unfinished = link.with_name(f".{link.name}.unfinished")
         unfinished.unlink(missing_ok=True)
         unfinished.symlink_to(os.path.relpath(target, link.parent))
@@ -193,7 +193,7 @@ def point_link(link: Path, target: Path) -> None:
 
 
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
+def one_at_a_time(folder: Path) -> Iterator[None]:
     """Wait for every other process in such a block on the folder; the lock of a process that is killed ends with it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -214,6 +214,61 @@ def sweep_leftovers(published_dir: Path) -> list[Path]:
         else:
             path.unlink()
     return leftovers
+
+
+def published_files(published_dir: Path) -> list[Path]:
+    """Return the published files that are kept, sorted by as-of date and time."""
+    return sorted(path for path in published_dir.glob("segments_*.duckdb") if FILE_PATTERN.fullmatch(path.name))
+
+
+def rewrite_without(path: Path, customers: Collection[str], folder: Path, now: datetime) -> Path | None:
+    """Write a published file without some customers under a new name into a folder; None where it holds none of them.
+
+    Every table with a column customer_id loses their rows, all others are copied as they are: figures of segments stay.
+    now: names the new file; of two files of a date the later stays the later. Verified as one that is published.
+    """
+    match = FILE_PATTERN.fullmatch(path.name)
+    if match is None:
+        raise SegmentationError(f"{path} is no published file.")
+    target = folder / f"segments_{match['as_of']}_{now.astimezone(UTC):%Y%m%dT%H%M%S%f}Z.duckdb"
+    row_counts: dict[str, int] = {}
+    removed = 0
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{_quoted(path)}' as kept (read_only)")
+        connection.execute("create temporary table forgotten_customers (customer_id varchar)")
+        connection.executemany("insert into forgotten_customers values (?)", [[each] for each in sorted(customers)])
+        tables = connection.execute(
+            "select table_name, list_contains(list(column_name), 'customer_id') from duckdb_columns()"
+            " where database_name = 'kept' and schema_name = 'main'"
+            " and table_name in (select table_name from duckdb_tables() where database_name = 'kept')"
+            " group by table_name order by table_name"
+        ).fetchall()
+        theirs = "customer_id in (select customer_id from temp.forgotten_customers)"
+        for table, is_personal in tables:
+            if is_personal:
+                found = connection.execute(f'select count(*) from kept."{table}" where {theirs}').fetchall()[0][0]
+                removed += int(found)
+        if not removed:
+            return None
+        connection.execute(f"attach '{_quoted(target)}' as publication (storage_version '{STORAGE_VERSION}')")
+        connection.execute("begin transaction")
+        for table, is_personal in tables:
+            condition = f" where not ({theirs})" if is_personal else ""
+            connection.execute(f'create table publication."{table}" as select * from kept."{table}"{condition}')
+            counted = connection.execute(f'select count(*) from publication."{table}"').fetchall()[0][0]
+            row_counts[table] = int(counted)
+        views = connection.execute(
+            "select sql from duckdb_views() where database_name = 'kept' and schema_name = 'main' and not internal"
+        ).fetchall()
+        connection.execute("use publication")
+        for (sql,) in views:
+            connection.execute(sql)
+        connection.execute("use memory")
+        connection.execute("commit")
+        connection.execute("checkpoint publication")
+        connection.execute("detach publication")
+    _verify(target, row_counts)
+    return target
 
 
 def export_segments(link: Path, target: Path) -> int:

@@ -15,6 +15,7 @@ TARGETS: Final = ("duckdb",)
 SHIPPED_LENSES_DIR: Final = Path(__file__).resolve().parent / "lenses"
 DEFAULT_SOURCE: Final = "complete_journey"
 CURRENT_LINK_NAME: Final = "current.duckdb"
+DEFAULT_FORGET_KEY: Final = "~/.config/segmentation/forget.key"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Settings:
     turns it off. max_quarantined_share: of an entity's rows; a date with more is not computed. kept_feature_days: days
     before the newest date for which `segmentation retain` leaves the features, labels and forecasts of every date; of
     older ones those of the firsts of months stay. kept_log_days: days for which it leaves log files.
+    forget_key_path: of the key that the hashes of forgotten people are made with, never below data_dir.
     """
 
     source: str
@@ -54,6 +56,7 @@ class Settings:
     max_quarantined_share: float
     kept_feature_days: int
     kept_log_days: int
+    forget_key_path: Path
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], project_dir: Path = PROJECT_DIR) -> "Settings":
@@ -119,6 +122,12 @@ class Settings:
                 "by patterns of paths."
             )
         data_dir = Path(environment.get("SEGMENTATION_DATA_DIR") or project_dir / "data")
+        key_path = Path(environment.get("SEGMENTATION_FORGET_KEY_FILE") or DEFAULT_FORGET_KEY).expanduser().absolute()
+        if key_path.resolve().is_relative_to(data_dir.resolve()):
+            raise MisconfiguredError(
+                f"SEGMENTATION_FORGET_KEY_FILE={str(key_path)!r} lies in the data folder {data_dir}: whoever copies "
+                "the data would have the key to the hashes of forgotten people. Keep it elsewhere."
+            )
         lenses_text = environment.get("SEGMENTATION_LENSES_DIR") or str(SHIPPED_LENSES_DIR)
         return cls(
             source=source,
@@ -141,6 +150,7 @@ class Settings:
             max_quarantined_share=float(quarantined_text),
             kept_feature_days=positive("SEGMENTATION_KEPT_FEATURE_DAYS", 35),
             kept_log_days=positive("SEGMENTATION_KEPT_LOG_DAYS", 90),
+            forget_key_path=key_path,
         )
 
     @property
@@ -182,6 +192,16 @@ class Settings:
     def decisions_path(self) -> Path:
         """What people decided about segments and models: one JSON object a line."""
         return self.source_data_dir / "decisions.jsonl"
+
+    @property
+    def forgotten_path(self) -> Path:
+        """The keyed hashes of people who are to be kept out: one JSON object a line, no id."""
+        return self.source_data_dir / "forgotten.jsonl"
+
+    @property
+    def forgetting_dir(self) -> Path:
+        """Where `forget` prepares what it then puts in place; gone when it has ended."""
+        return self.source_data_dir / ".forgetting"
 
     @property
     def run_log_path(self) -> Path:

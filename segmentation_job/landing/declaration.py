@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
 
@@ -22,18 +22,38 @@ NULL_EXPRESSION = re.compile(r"\s*(null|cast\(\s*null\s+as\s+[\w() ,]+\))\s*", r
 
 
 @dataclass(frozen=True)
+class PersonalColumns:
+    """Whose rows a landing table holds, as columns of it or SQL expressions over them, equal to those of the mapping.
+
+    customer: whose row it is. places_order: an order that is thereby said to be that customer's. order: the order that
+    the row belongs to, whoever placed it. session: what a row without a customer happened in. Without any, nobody's.
+    """
+
+    customer: str | None = None
+    places_order: str | None = None
+    order: str | None = None
+    session: str | None = None
+
+    @property
+    def is_of_nobody(self) -> bool:
+        """Say whether no row of the table is anybody's."""
+        return not (self.customer or self.order)
+
+
+@dataclass(frozen=True)
 class LandingTable:
     """One file, or set of files, of a landing.
 
     location: the DuckDB expression that reads it, such as `read_parquet('…')`. columns: those that the mapping
     needs. event_column: column, or SQL expression, whose newest value says how fresh the landing is; None where
-    nothing does.
+    nothing does. personal: whose rows they are; None where that is not said.
     """
 
     name: str
     location: str
     columns: tuple[str, ...]
     event_column: str | None
+    personal: PersonalColumns | None = None
 
     @property
     def path(self) -> str:
@@ -114,6 +134,7 @@ def _read_declaration(source_dir: Path, environment: Mapping[str, str]) -> Sourc
                 location=location.replace("{name}", table["name"]),
                 columns=tuple(column["name"] for column in table.get("columns", [])),
                 event_column=config.get("loaded_at_field"),
+                personal=_personal(path, table["name"], config.get("meta", {}).get("personal")),
             )
         )
     if not any(table.event_column for table in tables):
@@ -140,6 +161,25 @@ def _read_declaration(source_dir: Path, environment: Mapping[str, str]) -> Sourc
             if any(_reads(mappings.get(entity, ""), table.name) for entity in ESSENTIAL_ENTITIES)
         ),
     )
+
+
+def _personal(path: Path, table: str, said: object) -> PersonalColumns | None:
+    if said is None:
+        return None
+    if said == "none":
+        return PersonalColumns()
+    known = [field.name for field in fields(PersonalColumns)]
+    if (
+        not isinstance(said, Mapping)
+        or not said.keys() <= set(known)
+        or not {"customer", "order"} & said.keys()
+        or ("customer" not in said and len(said) > 1)
+    ):
+        raise MisconfiguredError(
+            f"{path}: table {table} says meta.personal {said!r}. Write none, or the columns that say whose a row is: "
+            "customer or order; beside customer also places_order and session."
+        )
+    return PersonalColumns(**{name: str(said[name]) for name in known if name in said})
 
 
 def read_contract(input_dir: Path) -> dict[str, tuple[str, ...]]:

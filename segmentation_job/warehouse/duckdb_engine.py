@@ -207,6 +207,23 @@ class DuckDBWarehouse:
         )
         return sorted(str(customer_id) for (customer_id,) in found)
 
+    def copy_to(self, path: Path) -> None:
+        """Write everything into a new file, which holds nothing of what was ever deleted; nothing is left in a log."""
+        self._connection.execute("checkpoint")
+        name = self.rows("select current_database()")[0][0]
+        self._connection.execute(f"attach '{_quoted(path)}' as rewritten")
+        try:
+            self._connection.execute(f'copy from database "{name}" to rewritten')
+            self._connection.execute("checkpoint rewritten")
+        finally:
+            self._connection.execute("detach rewritten")
+
+    def replace_in_views(self, old: str, new: str) -> None:
+        """Let the views that read files at paths with one beginning read them at paths with another."""
+        for (sql,) in self.rows("select sql from duckdb_views() where not internal and contains(sql, ?)", (old,)):
+            changed = str(sql).replace(old, new)
+            self._connection.execute(changed.replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1))
+
     def _delete(self, table: str, key: Mapping[str, object]) -> None:
         condition, values = _condition(key)
         self._connection.execute(f"delete from {table} where {condition}", values)
@@ -214,3 +231,7 @@ class DuckDBWarehouse:
 
 def _condition(key: Mapping[str, object]) -> tuple[str, list[object]]:
     return " and ".join(f'"{column}" = ?' for column in key) or "1 = 1", list(key.values())
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from segmentation_job.runs.decisions import Decision, DecisionKind
+from segmentation_job.runs.forgetting import forget_in_warehouse, read_truth
 from segmentation_job.runs.versions import read_logic_versions
 from segmentation_job.runs.watching import watch_dates
 from segmentation_job.segments.lenses import Lens
@@ -284,3 +285,78 @@ def test_a_lens_that_cannot_be_fitted_is_left_out_and_says_why(
     assert "2 are needed" in outcomes["hopeless"].reason
     assert nights.rows("select distinct lens from promoted.labels") == [("overall",)]
     assert nights.stale() == []
+
+
+def who_settle_alone(nights: PrebuiltNights) -> tuple[date, list[str]]:
+    """Return a Monday that a Thursday's labels lean on because of a few customers alone, and these customers."""
+    found = nights.rows(
+        "select date_trunc('week', first_seen_date + interval 7 day)::date as monday, list(customer_id order by 1)"
+        " from intermediate.int_customer_first_seen where first_seen_date >= ? group by 1 order by count(*), 1",
+        [SECOND_REFIT],
+    )
+    leaned = mondays_leaned_on(nights)
+    return next((monday, sorted(customers)) for monday, customers in found if monday in leaned)
+
+
+def mondays_leaned_on(nights: PrebuiltNights) -> set[date]:
+    assert not watch_dates(DATES[4], FIRST_REFIT)
+    rows = nights.rows("select leans_on_date from promoted.run_dates where as_of_date = ?", [DATES[4]])
+    return {day for (day,) in rows if day.weekday() == 0}
+
+
+def forget(nights: PrebuiltNights, customers: list[str]) -> None:
+    """Do what `segmentation forget` does in the warehouse; facts and features are built without them by hand."""
+    with nights.warehouse() as warehouse:
+        before = read_truth(warehouse)
+        tables = warehouse.rows(
+            "select table_schema, table_name from information_schema.columns"
+            " inner join information_schema.tables using (table_catalog, table_schema, table_name)"
+            " where column_name = 'customer_id' and table_type = 'BASE TABLE'"
+            " and table_schema in ('staging', 'intermediate', 'prebuilt')"
+        )
+        for schema, table in tables:
+            warehouse.rows(f"delete from {schema}.{table} where list_contains(?, customer_id)", (customers,))
+        warehouse.rows("update intermediate.int_input_scope set rows_hash = concat(rows_hash, ' without them')")
+        warehouse.rows("update prebuilt.feature_inputs set rows_hash = concat(rows_hash, ' without them')")
+        forget_in_warehouse(warehouse, customers, before)
+
+
+def rows_without(nights: PrebuiltNights, customers: list[str]) -> dict[str, list[tuple[object, ...]]]:
+    return {
+        table: nights.rows(
+            f"select * from promoted.{table} where not list_contains(?, customer_id) order by all", [customers]
+        )
+        for table in ("labels", "label_history", "model_samples", "model_origins")
+    }
+
+
+def test_forgetting_the_only_ones_that_a_monday_was_for_makes_no_date_stale_and_fits_nothing_anew(
+    in_order: PrebuiltNights, tmp_path: Path
+) -> None:
+    nights = in_order.copy(tmp_path / "warehouse.duckdb")
+    monday, customers = who_settle_alone(nights)
+    models = "select lens, refit_date, model_version from promoted.lineage order by all"
+    before = rows_without(nights, customers), nights.rows(models)
+
+    forget(nights, customers)
+
+    assert nights.stale() == []
+    assert monday not in mondays_leaned_on(nights)
+    assert nights.rows("select 1 from promoted.labels where list_contains(?, customer_id)", [customers]) == []
+    nights.run_all([LAST_DATE, *DATES])
+    assert nights.stale() == []
+    assert (rows_without(nights, customers), nights.rows(models)) == before
+
+
+def test_a_date_that_was_stale_stays_stale_when_somebody_is_forgotten(fresh: PrebuiltNights, tmp_path: Path) -> None:
+    nights = fresh.copy(tmp_path / "warehouse.duckdb")
+    nights.run_all(reversed(DATES[:4]))
+    stale = nights.stale()
+    assert stale
+    _, customers = min(
+        nights.rows("select first_seen_date, list(customer_id) from intermediate.int_customer_first_seen group by 1")
+    )
+
+    forget(nights, customers)
+
+    assert nights.stale() == stale

@@ -43,6 +43,7 @@ def test_two_sources_never_share_a_warehouse(tmp_path: Path) -> None:
         ("SEGMENTATION_LENSES", "overall;purchase"),
         ("SEGMENTATION_LENSES", "overall,"),
         ("SEGMENTATION_LENSES", "overall,overall"),
+        ("SEGMENTATION_FORGET_KEY_FILE", str(Settings.from_environment({}).data_dir / "key")),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(name: str, value: str) -> None:
