@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from segmentation_job.landing.declaration import SourceDeclaration
     from segmentation_job.landing.simulated_shop.options import ShopOptions
-    from segmentation_job.runs.repairs import DateToRepair
+    from segmentation_job.runs.repairs import DateToRepair, IsUnderWay
 
 FACTS_BEHIND = (
     "The landing has changed since the facts were built: what of it makes a date stale is known after the next run."
@@ -705,6 +705,7 @@ def repair(
         BACKFILL_DEADLINE_SECONDS,
         LONGEST_BACKFILL,
         RepairFailedError,
+        is_under_way_at,
         repair_dates,
         run_by_backfill,
         when_free,
@@ -712,7 +713,11 @@ def repair(
 
     settings = _settings()
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    found, facts_current = when_free(lambda: _dates_to_repair(settings))
+    is_under_way: IsUnderWay | None = None
+    if airflow is not None:
+        client = AirflowClient(airflow, USER, read_password(os.environ, settings.data_dir / "airflow"))
+        is_under_way = partial(is_under_way_at, client)
+    found, facts_current = when_free(lambda: _dates_to_repair(settings, is_under_way))
     if not facts_current:
         console.print(FACTS_BEHIND)
     if dry_run:
@@ -731,14 +736,12 @@ def repair(
 
     run_again: Callable[[Sequence[date]], Mapping[date, str]] = run_here
     if airflow is not None:
-        home = settings.data_dir / "airflow"
-        client = AirflowClient(airflow, USER, read_password(os.environ, home))
         run_again = partial(run_by_backfill, client, deadline=BACKFILL_DEADLINE_SECONDS)
     if not facts_current and not found and (newest := _newest_labelled_date(settings)) is not None:
         # Any run takes the landing in; what of it makes dates stale is known then.
         run_again([newest])
     repaired = repair_dates(
-        lambda: when_free(lambda: _dates_to_repair(settings)[0]),
+        lambda: when_free(lambda: _dates_to_repair(settings, is_under_way)[0]),
         run_again,
         partial(console.print, soft_wrap=True),
         at_a_time=1 if airflow is None else LONGEST_BACKFILL,
@@ -751,16 +754,21 @@ def repair(
     console.print(f"{len(repaired.run)} dates were run again; no date is stale.")
 
 
-def _dates_to_repair(settings: Settings) -> "tuple[list[DateToRepair], bool]":
-    """What wants a repair, and whether the facts are built from the landing as it is now."""
+def _dates_to_repair(settings: Settings, is_under_way: "IsUnderWay | None" = None) -> "tuple[list[DateToRepair], bool]":
+    """What wants a repair, and whether the facts are built from the landing as it is now.
+
+    is_under_way: tells of a date between two steps whether its run goes on; by default the clock does.
+    """
     from segmentation_job.run_log import read_run_log
-    from segmentation_job.runs.repairs import dates_to_repair, facts_are_current
+    from segmentation_job.runs.repairs import dates_to_repair, facts_are_current, is_recent
     from segmentation_job.warehouse import open_warehouse
 
     if not settings.warehouse_path.exists():
         raise SegmentationError(f"{settings.warehouse_path} does not exist: nothing has been run yet.")
     with open_warehouse(settings) as warehouse:
-        found = dates_to_repair(warehouse, settings, read_run_log(settings.run_log_path))
+        found = dates_to_repair(
+            warehouse, settings, read_run_log(settings.run_log_path), is_under_way or partial(is_recent, now=_now())
+        )
         return found, facts_are_current(warehouse, settings, _declaration(settings))
 
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from segmentation_job.airflow_client import AirflowClient, BackfillIsOpenError, Reprocess
 from segmentation_job.errors import SegmentationError, WarehouseLockedError
+from segmentation_job.run_log import LoggedStep
 from segmentation_job.runs.repairs import DateToRepair
 from segmentation_job.settings import Settings
 from segmentation_job.steps import DAG_ID, PROMOTING_STEPS
@@ -74,6 +75,11 @@ def repair_dates(
             "landed meanwhile; run `segmentation repair` once more. If it happens again, please report it as a bug."
         )
     return Repair(tuple(sorted(times_run.keys() - failed.keys())), failed)
+
+
+def is_under_way_at(client: AirflowClient, entry: LoggedStep) -> bool:
+    """Say whether a running Airflow has steps left to run for the date of a log's entry."""
+    return client.dag_run_state(DAG_ID, entry.as_of) in ("queued", "running")
 
 
 def run_by_backfill(client: AirflowClient, days: Sequence[date], deadline: float) -> dict[date, str]:
