@@ -262,7 +262,8 @@ def _compare(in_order: Nights, by_airflow: Nights, console: Console) -> bool:
         f"Compared: {len(straight)} tables, {count:,} rows; tables that differ: {len(found)}, rows: {different}"
     )
     for table, (left, right) in found.items():
-        console.print(f"  {table}\n    in order:   {left}\n    by Airflow: {right}", markup=False)
+        for name, few in (("in order", left), ("by Airflow", right)):
+            console.print(f"  {table}, {name}: {str(few)[:200]}", markup=False)
     return bool(found)
 
 
