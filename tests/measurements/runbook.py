@@ -110,6 +110,7 @@ def main() -> int:
     """Follow the runbook; exit with 1 where something else is printed than stands there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="a clone in which `make install` was run; the commands change it")
+    parser.add_argument("--show", action="store_true", help="show what every command printed")
     arguments = parser.parse_args()
     commands = read_commands(RUNBOOK.read_text())
     shell = Shell(arguments.folder.resolve())
@@ -121,7 +122,7 @@ def main() -> int:
         differing += not is_as_said
         verdict = "as said" if is_as_said else "DIFFERS"
         print(f"{verdict} {time.monotonic() - begun:6.1f} s  line {command.line}: {command.text}")
-        if not is_as_said:
+        if arguments.show or not is_as_said:
             print("\n".join(f"    {line}" for line in printed), flush=True)
         sys.stdout.flush()
     print(f"{len(commands)} commands, {differing} printed something else than stands in {RUNBOOK.name}")
