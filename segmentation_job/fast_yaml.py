@@ -4,9 +4,7 @@ from typing import Any
 
 import yaml
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
 
 def read_yaml(text: str) -> Any:
     """Return what a YAML text says, as plain values; raise yaml.YAMLError where it is none."""
-    return yaml.load(text, Loader=_LOADER)  # a safe loader, whichever it is
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))

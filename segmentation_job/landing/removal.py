@@ -340,7 +340,7 @@ def _expression(table: LandingTable, column: str) -> str | None:
 
 def _reading(table: LandingTable, path: Path) -> str:
     """The expression that reads one file of a table as the whole of it is read."""
-    return table.location.replace(table.path, str(path))
+    return table.location.replace(table.path, str(path).replace("'", "''"))
 
 
 def _function(table: LandingTable) -> str:

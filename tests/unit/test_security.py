@@ -36,11 +36,15 @@ IDENTIFIERS = {
 FRAGMENTS = {
     "expressions", "joins", "condition", "known", "known_days", "query", "key", "event", "read", "options", "SAMPLE",
     "', '.join(texts)", "STORAGE_VERSION", "_SHOWN_KEYS", "table.location",
+    "months", "theirs",  # a table's name and a condition, both spelled out beside the statement
     "'varchar' if name in text_columns else 'double'",
     "'varchar' if f'{table}.{column}' in text_columns else 'double'",
     "day",  # a date's own text: views take no parameters
 }  # fmt: skip
-PATHS = {"quoted", "_quoted(target)", "_quoted(warehouse_path)"}
+PATHS = {
+    "quoted", "_quoted(path)", "_quoted(target)", "_quoted(warehouse_path)",
+    "reading", "_reading(table, path)", "_reading(table, target)",  # a declared reader, with the path of one file
+}  # fmt: skip
 
 SECRETS = {
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
@@ -48,7 +52,8 @@ SECRETS = {
     "a token of GitHub": r"\bgh[pousr]_[A-Za-z0-9]{36}\b",
     "a token of Slack": r"\bxox[abprs]-[A-Za-z0-9-]{10,}",
     "a fernet key": r"(?<![\w+/=-])[A-Za-z0-9_-]{43}=(?![\w=])",
-    "a password in a connection string": r"\w+://[^\s:/@'\"{$]+:[^\s@'\"{$]{3,}@",
+    # `a-password` and `word` stand for one in examples.
+    "a password in a connection string": r"\w+://[^\s:/@'\"{$]+:(?!(?:a-password|word)@)[^\s@'\"{$]{3,}@",
     "a password that is assigned": r"(?i)\b(password|passwd|secret_key|api_key)\s*[=:]\s*['\"][\w+/-]{8,}['\"]",
 }
 ADVISORIES = "api.osv.dev"
@@ -70,7 +75,9 @@ def forbidden(tree: ast.AST) -> Iterator[str]:
             if name in FORBIDDEN_CALLS and (isinstance(called, ast.Name) or name not in ("compile", "eval", "exec")):
                 yield name
             if name == "load" and isinstance(called, ast.Attribute) and ast.unparse(called) == "yaml.load":
-                yield "yaml.load"
+                loaders = [ast.unparse(keyword.value) for keyword in node.keywords if keyword.arg == "Loader"]
+                if loaders not in (["yaml.SafeLoader"], ["getattr(yaml, 'CSafeLoader', yaml.SafeLoader)"]):
+                    yield "yaml.load"
             if any(
                 keyword.arg in ("shell", "allow_pickle")
                 and isinstance(keyword.value, ast.Constant)
@@ -121,6 +128,7 @@ def test_no_module_unpickles_or_runs_text(path: Path) -> None:
         "eval('1')",
         "frame.to_pickle('x')",
         "yaml.load(text)",
+        "yaml.load(text, Loader=yaml.Loader)",
         "subprocess.run('ls', shell=True)",
         "np.load(path, allow_pickle=True)",
     ],
