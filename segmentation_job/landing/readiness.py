@@ -17,7 +17,7 @@ from segmentation_job.landing.declaration import LandingTable, SourceDeclaration
 EARLIEST_DAY = date(1970, 1, 1)
 """Nothing is dated before it: what is, is a typing error or a sentinel."""
 LONGEST_LINE = 500
-"""Characters of a line of an engine's message that are shown: a path and what is wrong, not a quoted line of megabytes."""
+"""Characters of a line of an engine's message shown: a path and what is wrong, not a line of megabytes."""
 
 
 @dataclass(frozen=True)
