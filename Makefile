@@ -1,23 +1,27 @@
 # Needs Python 3.11, git and make. Everything else comes from uv.lock.
 #   make run [AS_OF=2017-10-01] [SOURCE=complete_journey] [FORCE=1] [THREADS=2]
 #   make test [TESTS=tests/unit]
+#   make storm [STORM="--kills 300 --minutes 60"]
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test point-in-time recovery foretelling emerging steadiness any-order year-of-refits evaluate airflow lint \
-	lint-sql format lock install clean clean-data
+.PHONY: help run test point-in-time storm recovery foretelling emerging steadiness any-order year-of-refits stale \
+	histories repair runbook backfill-on-postgres evaluate airflow lint lint-sql format lock audit install clean clean-data
 
 AS_OF ?=
 FORCE ?=
 TESTS ?=
 WORKERS ?= 2
 PORT ?= 8080
+STORM ?=
 
 UV_VERSION := 0.13.9
 STAMP := .venv/.installed-from-lock
 BIN := .venv/bin
 # The oldest DuckDB client that published files promise to open in; the tests open them with it.
 OLD_CLIENT := .venv/clients/duckdb-1.0.0
+# A client in between, for the storm.
+MIDDLE_CLIENT := .venv/clients/duckdb-1.5.6
 # Abandoned, and never imported: its wheel carries the summary of the CDNOW sample that BG/NBD is held against.
 CDNOW_SAMPLE := .venv/clients/lifetimes-0.11.3
 # sqlfluff compiles the models, for which dbt opens a warehouse: never the real one, which a run may hold.
@@ -69,6 +73,9 @@ test: $(STAMP) $(OLD_CLIENT) $(CDNOW_SAMPLE) ## Run the tests
 point-in-time: $(STAMP) ## Compute 20 random dates from all data and from data cut before them, and compare (about 25 minutes)
 	@POINT_IN_TIME_DATES=$${POINT_IN_TIME_DATES:-20} $(BIN)/pytest -n $(WORKERS) --dist load tests/integration/test_point_in_time.py
 
+storm: $(STAMP) $(OLD_CLIENT) $(MIDDLE_CLIENT) ## Kill every step at random moments, 300 times, while BI reads (about an hour)
+	@$(BIN)/python -m tests.measurements.storm $(STORM)
+
 # Measurements of the segments: none is needed to run or to test. The shops that they are made on stay in
 # data/measurements.
 recovery: $(STAMP) ## Find the latent segments of 20 simulated shops, and compare with StandardScaler and k-means (about 10 minutes)
@@ -86,8 +93,29 @@ emerging: $(STAMP) ## Measure how soon an emerging segment is announced, and how
 any-order: $(STAMP) ## Run 20 dates over three refits in three orders, and compare every row (10 minutes)
 	@$(BIN)/python -m tests.measurements.any_order
 
+# Both parts are random, and the same for the same SEED.
+histories: $(STAMP) ## Play 200 random histories in process and 10 through the DAG, each held against one run in order (2 hours)
+	@$(BIN)/python -m tests.measurements.histories --histories $${HISTORIES:-200} \
+		--dag-histories $${DAG_HISTORIES:-10} --seed $${SEED:-1} --processes $(WORKERS)
+
 year-of-refits: $(STAMP) ## Refit every month of the real data's year: who keeps id and name, who moved, what the model moved (5 minutes)
 	@$(BIN)/python -m tests.measurements.year_of_refits
+
+# The drivers are a group of their own: an Airflow on SQLite does without.
+backfill-on-postgres: $(STAMP) $(UV_TARGET) ## Backfill 30 dates by an Airflow on PostgreSQL, fail two, repair, compare every row (an hour)
+	@$(UV) sync --frozen --quiet --group postgres
+	@$(BIN)/python -m tests.measurements.backfill_on_postgres
+
+stale: $(STAMP) ## List the dates that a run today would compute from something else, and why
+	@$(BIN)/segmentation stale
+
+repair: $(STAMP) ## Run stale and stopped dates again, ascending (AIRFLOW=http://127.0.0.1:8080 for a running Airflow)
+	@$(BIN)/segmentation repair $(if $(strip $(AIRFLOW)),--airflow $(AIRFLOW))
+
+# In a clone of its own, which the commands change: data, sources, lenses.
+runbook: $(STAMP) ## Follow docs/runbook.md word for word in a clone, and compare what is printed (about 20 minutes)
+	@rm -rf .venv/runbook && git clone --quiet . .venv/runbook && $(MAKE) --no-print-directory -C .venv/runbook install
+	@$(BIN)/python -m tests.measurements.runbook .venv/runbook
 
 evaluate: $(STAMP) ## Run a date of the past and compare its forecasts with what came in the 90 days after it
 	@$(BIN)/segmentation evaluate $(if $(strip $(AS_OF)),--as-of $(AS_OF))
@@ -112,6 +140,12 @@ format: $(STAMP) ## Rewrite Python and SQL in the project's style
 lock: $(UV_TARGET) ## Resolve pyproject.toml into uv.lock again
 	$(UV) lock
 
+# uv ends with 2 where it could not ask.
+audit: $(UV_TARGET) ## Ask the advisory service (api.osv.dev) about every package of uv.lock
+	@$(UV) audit --frozen && exit 0; code=$$?; \
+	[ $$code -ne 2 ] || echo "Nothing was audited: the service could not be asked. Run it where api.osv.dev is reachable." >&2; \
+	exit $$code
+
 install: $(STAMP) ## Create the environment from uv.lock
 
 $(STAMP): pyproject.toml uv.lock $(UV_TARGET)
@@ -120,7 +154,7 @@ $(STAMP): pyproject.toml uv.lock $(UV_TARGET)
 	@touch $@
 
 # Whole or not at all: the folder takes its name when all of it is there.
-$(OLD_CLIENT) $(CDNOW_SAMPLE): | $(STAMP)
+$(OLD_CLIENT) $(MIDDLE_CLIENT) $(CDNOW_SAMPLE): | $(STAMP)
 	@echo "Bringing $(@F) along for the tests …"
 	@rm -rf $@.unfinished
 	@$(UV) pip install --quiet --no-deps --python $(BIN)/python --target $@.unfinished \

@@ -28,7 +28,8 @@ immutable file. A failure leaves the last good night served.
 
 **When a step fails.** `check` is tried again while data may still land. A failed gate (exit code 4) and a
 wrong setting (5) are not: look at the task's log, which names the expectation, the rows and the first
-keys. Anything else is tried again twice. A date can be run as often as wanted, in any order; with the
+keys. Anything else is tried again twice. What fails for good is told to the command of
+`SEGMENTATION_ALERT_COMMAND`, if that is set. A date can be run as often as wanted, in any order; with the
 parameter `force` it is computed again even where nothing has changed.
 """
 

@@ -33,6 +33,7 @@ USER: Final = "admin"
 PASSWORDS_FILE: Final = "simple_auth_manager_passwords.json.generated"
 POOL_PURPOSE: Final = "One writer at a time: DuckDB locks its file against a second process"
 LOOPBACK: Final = "127.0.0.1"
+CONNECTION_VARIABLE: Final = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
 # No triggerer: no task of this project defers. The scheduler's log server would listen on all
 # interfaces; the API server reads the log files of this machine itself.
@@ -89,7 +90,7 @@ def airflow_environment(
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(home / "plugins"),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / PASSWORDS_FILE),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        CONNECTION_VARIABLE: f"sqlite:///{home / 'airflow.db'}",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(home / "logs" / "dag_processor"),
     }
@@ -103,8 +104,9 @@ def airflow_command(*arguments: str) -> list[str]:
 def prepare_airflow(environment: Mapping[str, str]) -> bool:
     """Create or upgrade Airflow's metadata, its pool and its secrets; do nothing where that is done.
 
-    environment: of `airflow_environment`. Returns whether there was anything to do. May be called by
-    several processes at once. Raises AirflowError with the end of Airflow's output.
+    environment: of `airflow_environment`; its connection may be replaced by that of a database server. Returns whether
+    there was anything to do. May be called by several processes at once. Raises AirflowError with the end of
+    Airflow's output.
     """
     home = Path(environment["AIRFLOW_HOME"])
     database, stamp = home / "airflow.db", home / "prepared"
@@ -112,6 +114,11 @@ def prepare_airflow(environment: Mapping[str, str]) -> bool:
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (home / "prepare.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if environment[CONNECTION_VARIABLE] != f"sqlite:///{database}":
+            # A server's metadata: a migration there is one transaction a step, and does nothing where all is done.
+            _write_secrets(home)
+            _migrate(environment)
+            return True
         if database.exists() and stamp.exists() and stamp.read_text() == wanted:
             return False
         stamp.unlink(missing_ok=True)
@@ -121,13 +128,16 @@ def prepare_airflow(environment: Mapping[str, str]) -> bool:
         if target != database:
             for leftover in home.glob("airflow.db.new*"):
                 leftover.unlink()
-        connection = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{target}"}
-        for arguments in (("db", "migrate"), ("pools", "set", POOL, "1", POOL_PURPOSE)):
-            _run_airflow(arguments, {**environment, **connection})
+        _migrate({**environment, CONNECTION_VARIABLE: f"sqlite:///{target}"})
         if target != database:
             target.replace(database)
         stamp.write_text(wanted)
     return True
+
+
+def _migrate(environment: Mapping[str, str]) -> None:
+    for arguments in (("db", "migrate"), ("pools", "set", POOL, "1", POOL_PURPOSE)):
+        _run_airflow(arguments, environment)
 
 
 def _write_secrets(home: Path) -> None:
@@ -135,9 +145,15 @@ def _write_secrets(home: Path) -> None:
 
     def write(path: Path, text: str) -> None:
         if not path.exists():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            # Whole or not at all: half of it would count as there from then on.
+            unfinished = path.with_name(f"{path.name}.unfinished")
+            unfinished.unlink(missing_ok=True)
+            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(text)
+                file.flush()
+                os.fsync(descriptor)
+            unfinished.replace(path)
 
     fernet_key = urlsafe_b64encode(secrets.token_bytes(32)).decode()
     write(

@@ -3,11 +3,13 @@
 The DAG imports this module whenever Airflow parses it: nothing heavy belongs here.
 """
 
+import logging
 import os
 import signal
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,14 @@ from airflow.sdk import BaseOperator, Context, WeightRule
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryRule
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
+from segmentation_job.alerting import alert_of_step, send_alert, tell_about_night
 from segmentation_job.run_log import RUN_ID_VARIABLE
-from segmentation_job.steps import POOL, ExitCode, RetrySettings, Step, step_named
+from segmentation_job.settings import Settings
+from segmentation_job.steps import POOL, STEPS, ExitCode, RetrySettings, Step, step_named
 
 AS_OF_TEMPLATE = "{{ (dag_run.logical_date or dag_run.run_after) | ds }}"
+
+log = logging.getLogger(__name__)
 
 MEANINGS = {
     ExitCode.UNEXPECTED: "an unexpected error; the log above has its traceback",
@@ -71,11 +77,50 @@ def raise_for_exit_code(step: Step, exit_code: int, *, attempt: int, settings: R
     raise CommandFaultError(message)
 
 
+def as_of_in(context: Context) -> date:
+    """Return the as-of date of the run, by the rule of AS_OF_TEMPLATE."""
+    run = context["dag_run"]
+    moment = run.logical_date or run.run_after
+    return moment.date()
+
+
+def tell_failure(context: Context) -> None:
+    """Tell a person that a task has failed for good: Airflow calls this after the last attempt."""
+    instance, task = context["ti"], context["task"]
+    # None where Airflow speaks for a process of its own that is gone.
+    exit_code = getattr(task, "exit_code", None)
+    meaning = f"the task's own process ended or was timed out: {context.get('exception') or 'no word from it'}"
+    send_alert(
+        alert_of_step(
+            as_of=str(as_of_in(context)),
+            step=str(task.task_id),
+            exit_code=exit_code,
+            meaning=meaning if exit_code is None else describe_exit(exit_code),
+            run=str(context["dag_run"].run_id),
+            log_url=getattr(instance, "log_url", None),
+        ),
+        os.environ,
+        log.warning,
+    )
+
+
+def tell_night(context: Context) -> None:
+    """Tell a person what the published night shows."""
+    tell_about_night(
+        Settings.from_environment(os.environ),
+        as_of_in(context),
+        run=str(context["dag_run"].run_id),
+        log_url=getattr(context["ti"], "log_url", None),
+        environment=os.environ,
+        say=log.warning,
+    )
+
+
 class SegmentationStep(BaseOperator):
     """Run one step's command, stream its output into the task's log, and act on its exit code.
 
-    step_name: a name of `segmentation_job.steps.STEPS`; it is the task's id as well. as_of: ISO date,
-    templated. project_dir: where the command runs.
+    step_name: as in `segmentation_job.steps.step_named`; it is the task's id as well. as_of: ISO date,
+    templated. project_dir: where the command runs. exit_code: of the command, once it has ended.
     """
 
     template_fields: Sequence[str] = ("as_of",)
@@ -90,6 +135,9 @@ class SegmentationStep(BaseOperator):
         kwargs.setdefault("weight_rule", WeightRule.UPSTREAM)
         kwargs.setdefault("retries", settings.retries(step))
         kwargs.setdefault("retry_delay", settings.fault_delay)
+        kwargs.setdefault("on_failure_callback", tell_failure)
+        if step == STEPS[-1]:
+            kwargs.setdefault("on_success_callback", tell_night)
         if step.awaits_source:
             # Data lands in minutes, a lock is gone in seconds: each failure waits its own time.
             rule = RetryRule(exception=DataMayStillLandError, retry_delay=settings.source_delay)
@@ -98,6 +146,7 @@ class SegmentationStep(BaseOperator):
         self.step_name = step_name
         self.as_of = as_of
         self.project_dir = project_dir
+        self.exit_code: int | None = None
         self._process: SubprocessHook | None = None
 
     def execute(self, context: Context) -> None:
@@ -126,6 +175,7 @@ class SegmentationStep(BaseOperator):
             # Ctrl-C and a timeout end this process alone, for the command has a session of its own.
             self._end_command()
             raise
+        self.exit_code = result.exit_code
         settings = RetrySettings.from_environment(os.environ)
         raise_for_exit_code(step, result.exit_code, attempt=attempt, settings=settings)
 

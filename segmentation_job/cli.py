@@ -3,7 +3,7 @@
 import os
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segmentation_job.errors import GateFailedError, SegmentationError
+from segmentation_job.errors import GateFailedError, SegmentationError, fault_of_the_machine
 from segmentation_job.run_log import StepInProgress, logged_step
 from segmentation_job.segments.errors import LensError, NoModelError
 from segmentation_job.settings import DEFAULT_SOURCE, Settings
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
     from segmentation_job.landing.declaration import SourceDeclaration
     from segmentation_job.landing.simulated_shop.options import ShopOptions
+    from segmentation_job.runs.repairs import DateToRepair, IsUnderWay
+
+FACTS_BEHIND = (
+    "The landing has changed since the facts were built: what of it makes a date stale is known after the next run."
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -140,6 +145,7 @@ def simulate(
 @app.command()
 def check(as_of: AsOf, force: Force = False) -> None:
     """Check that every source is there and fresh enough for the date, and whether there is anything to do."""
+    from segmentation_job.landing.keeping_out import require_forget_key
     from segmentation_job.landing.readiness import (
         check_freshness,
         inspect_landing,
@@ -154,6 +160,7 @@ def check(as_of: AsOf, force: Force = False) -> None:
 
     settings = _settings()
     with _step(settings, as_of, "check") as progress:
+        require_forget_key(settings)
         declaration = _declaration(settings)
         require_day_over(as_of, datetime.now(UTC), settings.timezone)
         landed = inspect_landing(declaration, as_of, settings.timezone)
@@ -199,6 +206,7 @@ def check(as_of: AsOf, force: Force = False) -> None:
                 point_link(settings.serving_link, settings.current_link.resolve())
     if progress.outcome == "skipped":
         print(f"{as_of} is promoted and published, and nothing that it rests on has changed. Nothing to do.")
+        _print_rollback(settings)
         raise typer.Exit(ExitCode.NOTHING_TO_DO)
 
 
@@ -208,23 +216,27 @@ def build(layer: Annotated[Layer, typer.Argument(help="Layer to build with dbt."
     settings = _settings()
     with _step(settings, as_of, f"build_{layer.value}") as progress:
         if layer is Layer.FACTS:
-            _build_facts(settings, progress)
+            _build_facts(settings, as_of, progress)
         elif layer is Layer.FEATURES:
             _build_features(settings, as_of, progress)
         else:
             _build_marts(settings)
 
 
-def _build_facts(settings: Settings, progress: StepInProgress) -> None:
+def _build_facts(settings: Settings, as_of: date, progress: StepInProgress) -> None:
+    from segmentation_job.landing.keeping_out import keep_out_forgotten, require_forget_key
     from segmentation_job.landing.readiness import landing_fingerprint
     from segmentation_job.runs.dbt import dbt_command, dbt_environment, run_dbt
+    from segmentation_job.runs.late_rows import describe_late_rows, late_rows, read_day_contents
     from segmentation_job.runs.versions import read_logic_versions
     from segmentation_job.warehouse import open_warehouse
 
+    require_forget_key(settings)
     fingerprint = landing_fingerprint(_declaration(settings))
     versions = read_logic_versions(settings)
     facts = versions.facts
     with open_warehouse(settings) as warehouse:
+        before = read_day_contents(warehouse)
         state = warehouse.rows("select landing_fingerprint, facts_version from pipeline.facts_state")
         if state == [(fingerprint, facts)]:
             progress.details = {"rebuilt": False}
@@ -232,17 +244,67 @@ def _build_facts(settings: Settings, progress: StepInProgress) -> None:
             return
         # Forgotten first: a build that is cut off must be done again.
         warehouse.rows("delete from pipeline.facts_state")
+    # Before dbt reads a row of theirs.
+    kept_out = keep_out_forgotten(settings, datetime.now(UTC))
+    if kept_out.rows:
+        people = "customer" if kept_out.customers == 1 else "customers"
+        print(f"{kept_out.rows:,} rows of {kept_out.customers} forgotten {people} landed again and were removed.")
+        fingerprint = landing_fingerprint(_declaration(settings))
     is_new_logic = [version for _, version in state] != [facts]
-    run_dbt(dbt_command("facts", settings, full_refresh=is_new_logic), dbt_environment(settings, versions))
+    run_dbt(
+        dbt_command("facts", settings, full_refresh=is_new_logic),
+        dbt_environment(settings, versions),
+        settings.source_data_dir,
+    )
     with open_warehouse(settings) as warehouse:
         warehouse.rows("insert into pipeline.facts_state values (?, ?)", (fingerprint, facts))
+        after = read_day_contents(warehouse)
     progress.details = {"rebuilt": True, "full_refresh": is_new_logic}
+    # Under other logic every row counts as another one: that says nothing of when it arrived.
+    if before is not None and after is not None and not is_new_logic:
+        late = late_rows(before, after, as_of, settings.late_horizon_days)
+        progress.details |= {"late_rows": late.rows_more, "late_days": [str(day) for day in late.days]}
+        if late.days:
+            print(describe_late_rows(late, settings.late_horizon_days))
+
+
+@app.command("repair-recent")
+def repair_recent(as_of: AsOf) -> None:
+    """Compute the dates again that late rows have made stale within late_horizon_days before the date."""
+    from segmentation_job.repairing import repair_dates, run_promoting_steps, when_free
+    from segmentation_job.runs.repairs import DateToRepair, recent_stale_dates, stale_dates
+    from segmentation_job.warehouse import open_warehouse
+
+    settings = _settings()
+
+    def recent() -> list[DateToRepair]:
+        with open_warehouse(settings) as warehouse:
+            return recent_stale_dates(warehouse, settings, as_of)
+
+    with _step(settings, as_of, "repair_recent") as progress:
+        repair = repair_dates(
+            partial(when_free, recent),
+            partial(run_promoting_steps, settings),
+            partial(print, flush=True),
+        )
+        with open_warehouse(settings) as warehouse:
+            left = [each.as_of for each in stale_dates(warehouse, settings) if each.as_of < as_of]
+        progress.details = {
+            "repaired": [str(day) for day in repair.run],
+            "failed": [str(day) for day in repair.failed],
+            "stale": [str(day) for day in left],
+        }
+        # A date of the past must not keep this one from being computed: it stays stale, and says so.
+        print(f"Recent dates computed again: {len(repair.run)}, failed: {len(repair.failed)}")
+        if left:
+            print(f"Stale: {', '.join(str(day) for day in left)}. To compute them again: segmentation repair")
 
 
 def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -> None:
-    from segmentation_job.runs.accounts import account_rows, describe_accounts
+    from segmentation_job.runs.accounts import account_rows, describe_accounts, require_most_rows_kept
     from segmentation_job.runs.dbt import dbt_command, dbt_environment, run_dbt
     from segmentation_job.runs.decisions import read_decisions
+    from segmentation_job.runs.forgetting import keep_pruned_features
     from segmentation_job.runs.state import make_plan
     from segmentation_job.runs.versions import read_lenses, read_logic_versions
     from segmentation_job.warehouse import open_warehouse
@@ -260,9 +322,18 @@ def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -
             refit_months=settings.refit_months,
         )
         accounts = account_rows(warehouse, as_of)
-    print(describe_accounts(accounts, as_of))
+        print(describe_accounts(accounts, as_of), flush=True)
+        require_most_rows_kept(warehouse, accounts, as_of, settings.max_quarantined_share)
     print(f"Features are computed for {', '.join(str(day) for day in plan.dates_to_compute)}.", flush=True)
-    run_dbt(dbt_command("features", settings), dbt_environment(settings, versions, plan.dates_to_compute))
+    run_dbt(
+        dbt_command("features", settings),
+        dbt_environment(settings, versions, plan.dates_to_compute),
+        settings.source_data_dir,
+    )
+    with open_warehouse(settings) as warehouse:
+        kept = keep_pruned_features(warehouse, plan.dates_to_compute)
+    if kept:
+        print(f"Somebody was forgotten out of {', '.join(str(day) for day in kept)} since: the others' features stay.")
     progress.details = {
         "dates": [str(day) for day in plan.dates_to_compute],
         "rows": {
@@ -301,7 +372,11 @@ def _build_marts(settings: Settings) -> None:
         )
         record_marts_begun(warehouse, versions.marts)
     lens_names = [lens.name for lens in lenses]
-    run_dbt(dbt_command("marts", settings), dbt_environment(settings, versions, lens_names=lens_names))
+    run_dbt(
+        dbt_command("marts", settings),
+        dbt_environment(settings, versions, lens_names=lens_names),
+        settings.source_data_dir,
+    )
     with open_warehouse(settings) as warehouse:
         record_marts_ready(warehouse, versions.marts)
 
@@ -350,11 +425,17 @@ def gate(subject: Annotated[Subject, typer.Argument(help="What to judge.")], as_
 def forecast(as_of: AsOf) -> None:
     """Forecast what each customer will buy and what each category will sell; write the candidate forecasts."""
     from segmentation_job.runs.forecasting import forecast_date
+    from segmentation_job.runs.forgetting import keep_pruned_forecasts
     from segmentation_job.runs.state import require_plan
     from segmentation_job.warehouse import open_warehouse
 
     settings = _settings()
     with _step(settings, as_of, "forecast") as progress, open_warehouse(settings) as warehouse:
+        require_plan(warehouse, as_of)
+        if keep_pruned_forecasts(warehouse, as_of):
+            print(f"Somebody was forgotten out of {as_of} since: the forecasts of the others, and their models, stay.")
+            progress.details = {"kept": True}
+            return
         outcomes = forecast_date(
             warehouse,
             require_plan(warehouse, as_of),
@@ -492,14 +573,52 @@ def publish_command(as_of: AsOf) -> None:
 
 
 @app.command()
+def rollback(
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="NIGHT-OR-FILE",
+            help="As-of date or name of a kept file; by default the file published before the one that is served.",
+        ),
+    ] = None,
+    show: Annotated[bool, typer.Option("--list", help="List the kept nights and change nothing.")] = False,
+) -> None:
+    """Serve an earlier published night again, until the next publication; needs no warehouse, readers go on."""
+    from segmentation_job.publishing import kept_files, roll_back, served_night
+
+    settings = _settings()
+    if show:
+        served = served_night(settings.published_dir)
+        for night in kept_files(settings.published_dir):
+            mark = f"served since {served.since:%Y-%m-%d %H:%M} UTC" if night == served.night else ""
+            print(
+                f"{night.as_of}  published {night.published_at:%Y-%m-%d %H:%M} UTC  {night.path.name}  {mark}".rstrip()
+            )
+        return
+    before, now = roll_back(settings.published_dir, settings.serving_link, to)
+    print(
+        f"Served now: {now.night.path.name}, as of {now.night.as_of}, since {now.since:%Y-%m-%d %H:%M} UTC.\n"
+        f"Before: {before.night.path.name}, as of {before.night.as_of}, since {before.since:%Y-%m-%d %H:%M} UTC; it"
+        " stays on disk."
+    )
+    if now.newer:
+        print("The next publication serves the new night again: pause the DAG in Airflow where it must not.")
+    if not settings.serving_link.samefile(now.night.path):
+        print(f"{settings.serving_link} leads to another source, {settings.serving_link.resolve()}, and stays so.")
+
+
+@app.command()
 def summary() -> None:
     """Show the segments that are served now."""
     from rich.console import Console
 
     from segmentation_job.summary import print_summary, read_summary
 
+    settings = _settings()
     console = Console(width=None if sys.stdout.isatty() else 120)
-    print_summary(read_summary(_settings().serving_link), console)
+    print_summary(read_summary(settings.serving_link), console)
+    _print_rollback(settings)
 
 
 @app.command()
@@ -550,6 +669,118 @@ def evaluate(
 
 
 @app.command()
+def stale() -> None:
+    """List the dates that a run today would compute from something else, or whose run stopped, and why."""
+    settings = _settings()
+    found, facts_current = _dates_to_repair(settings)
+    if not facts_current:
+        print(FACTS_BEHIND)
+    for each in found:
+        print(f"{each.as_of}  {', '.join(each.lenses) or '-'}  {each.reason}")
+    if found:
+        print(f"{len(found)} dates to repair: segmentation repair")
+    elif facts_current:
+        print("No date is stale.")
+
+
+@app.command()
+def repair(
+    airflow: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="SEGMENTATION_AIRFLOW_URL",
+            help="A running Airflow that is to run the dates as backfills; without one, each is run as by `run`.",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run first, and run nothing.")] = False,
+) -> None:
+    """Have Airflow run stale and stopped dates again, ascending, until none is left."""
+    from rich.console import Console
+
+    from segmentation_job.airflow_client import AirflowClient, read_password
+    from segmentation_job.airflow_environment import USER
+    from segmentation_job.nightly import run_dag
+    from segmentation_job.repairing import (
+        BACKFILL_DEADLINE_SECONDS,
+        LONGEST_BACKFILL,
+        RepairFailedError,
+        is_under_way_at,
+        repair_dates,
+        run_by_backfill,
+        when_free,
+    )
+
+    settings = _settings()
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    is_under_way: IsUnderWay | None = None
+    if airflow is not None:
+        client = AirflowClient(airflow, USER, read_password(os.environ, settings.data_dir / "airflow"))
+        is_under_way = partial(is_under_way_at, client)
+    found, facts_current = when_free(lambda: _dates_to_repair(settings, is_under_way))
+    if not facts_current:
+        console.print(FACTS_BEHIND)
+    if dry_run:
+        for each in found:
+            console.print(f"would run {each.as_of}: {each.reason}", soft_wrap=True)
+        return
+
+    def run_here(days: Sequence[date]) -> dict[date, str]:
+        failed = {}
+        for day in days:
+            try:
+                run_dag(settings, day, force=False, console=console)
+            except SegmentationError as error:
+                failed[day] = str(error)
+        return failed
+
+    run_again: Callable[[Sequence[date]], Mapping[date, str]] = run_here
+    if airflow is not None:
+        run_again = partial(run_by_backfill, client, deadline=BACKFILL_DEADLINE_SECONDS)
+    if not facts_current and not found and (newest := _newest_labelled_date(settings)) is not None:
+        # Any run takes the landing in; what of it makes dates stale is known then.
+        run_again([newest])
+    repaired = repair_dates(
+        lambda: when_free(lambda: _dates_to_repair(settings, is_under_way)[0]),
+        run_again,
+        partial(console.print, soft_wrap=True),
+        at_a_time=1 if airflow is None else LONGEST_BACKFILL,
+    )
+    if repaired.failed:
+        raise RepairFailedError(
+            f"{len(repaired.run)} dates were repaired; {', '.join(str(day) for day in repaired.failed)} failed, as said"
+            " above, and stay as they were. Mend the cause, then run `segmentation repair` again."
+        )
+    console.print(f"{len(repaired.run)} dates were run again; no date is stale.")
+
+
+def _dates_to_repair(settings: Settings, is_under_way: "IsUnderWay | None" = None) -> "tuple[list[DateToRepair], bool]":
+    """What wants a repair, and whether the facts are built from the landing as it is now.
+
+    is_under_way: tells of a date between two steps whether its run goes on; by default the clock does.
+    """
+    from segmentation_job.run_log import read_run_log
+    from segmentation_job.runs.repairs import dates_to_repair, facts_are_current, is_recent
+    from segmentation_job.warehouse import open_warehouse
+
+    if not settings.warehouse_path.exists():
+        raise SegmentationError(f"{settings.warehouse_path} does not exist: nothing has been run yet.")
+    with open_warehouse(settings) as warehouse:
+        found = dates_to_repair(
+            warehouse, settings, read_run_log(settings.run_log_path), is_under_way or partial(is_recent, now=_now())
+        )
+        return found, facts_are_current(warehouse, settings, _declaration(settings))
+
+
+def _newest_labelled_date(settings: Settings) -> date | None:
+    from segmentation_job.runs.state import dates_with_labels
+    from segmentation_job.warehouse import open_warehouse
+
+    with open_warehouse(settings) as warehouse:
+        return max(dates_with_labels(warehouse), default=None)
+
+
+@app.command()
 def rename(
     segment_id: Annotated[str, typer.Argument(help="As in the published table segments, overall-03.")],
     name: Annotated[str, typer.Argument(help="What it is called from the next run on.")],
@@ -589,6 +820,27 @@ def approve(lens: LensName, refit_date: RefitDate = None, why: Why = "") -> None
 def reject(lens: LensName, refit_date: RefitDate = None, why: Why = "") -> None:
     """Keep the model of a refit out of effect for good; the next run applies it."""
     _decide_about_model("reject", lens, refit_date, why)
+
+
+@app.command()
+def forget(
+    customer_ids: Annotated[
+        list[str], typer.Argument(metavar="CUSTOMER_ID...", help="As in the published tables; - reads them from stdin.")
+    ],
+) -> None:
+    """Take people out of all that is kept, landing and published files included, and keep them out from now on."""
+    from segmentation_job.forgetting import describe_report
+    from segmentation_job.forgetting import forget as forget_customers
+    from segmentation_job.runs.repairs import stale_dates
+    from segmentation_job.warehouse.interface import Warehouse
+
+    settings = _settings()
+
+    def stale(warehouse: Warehouse) -> list[tuple[date, str]]:
+        return [(each.as_of, lens) for each in stale_dates(warehouse, settings) for lens in each.lenses]
+
+    ids = [line for each in customer_ids for line in (sys.stdin.read().splitlines() if each == "-" else [each])]
+    print(describe_report(forget_customers(settings, ids, datetime.now(UTC), stale), settings))
 
 
 def _decide_about_model(kind: str, lens: str, refit_date: date | None, why: str) -> None:
@@ -650,6 +902,7 @@ def run(
     another_date = refit_date_for(refit_date_for(as_of) - timedelta(days=45))
     run_another = f"make run{_source_argument(settings)} AS_OF={another_date}"
     print_summary(segments, console)
+    _print_rollback(settings)
     print_absent(
         [lens.reason for lens in choose_lenses(settings).skipped],
         _declaration(settings).absent_entities,
@@ -682,6 +935,37 @@ def airflow(port: Annotated[int, typer.Option(help="Port on the loopback interfa
     serve(environment)
 
 
+@app.command()
+def retain(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and change nothing.")] = False,
+) -> None:
+    """Drop features, labels, forecasts, models and logs that have been kept long enough; the history stays whole."""
+    from rich.console import Console
+
+    from segmentation_job.retaining import print_retention, retain_what_is_kept
+
+    settings = _settings()
+    retention = retain_what_is_kept(settings, now=datetime.now(UTC), dry_run=dry_run)
+    print_retention(retention, settings, Console(width=None if sys.stdout.isatty() else 100, highlight=False))
+
+
+@app.command()
+def status(
+    as_of: Annotated[
+        date | None,
+        typer.Option("--as-of", parser=_as_of, metavar="DATE", help="Another night; by default the last one run."),
+    ] = None,
+) -> None:
+    """Show how the last night went, what is served, and what wants somebody; without touching the warehouse."""
+    from rich.console import Console
+
+    from segmentation_job.status import print_status, read_status
+
+    settings = _settings()
+    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    print_status(read_status(settings, as_of), settings, console)
+
+
 def main() -> None:
     """Run the command line; an error that a user can mend is said in one paragraph, without a stack trace."""
     try:
@@ -694,6 +978,12 @@ def main() -> None:
     except (LensError, NoModelError) as error:
         print(f"error: {error}", file=sys.stderr)
         exit_code = ExitCode.MISCONFIGURED
+    except Exception as error:
+        fault = fault_of_the_machine(error)
+        if fault is None:
+            raise
+        print(f"error: {fault}", file=sys.stderr)
+        exit_code = fault.exit_code
     sys.stdout.flush()
     sys.stderr.flush()
     if "great_expectations" in sys.modules:
@@ -741,13 +1031,21 @@ def _land(settings: Settings, console: "Console") -> None:
     console.print(f"Landing   {settings.landing_dir}: {f'{len(written)} files written' if written else 'complete'}")
 
 
+def _print_rollback(settings: Settings) -> None:
+    from segmentation_job.publishing import describe_rollback
+
+    said = describe_rollback(settings.published_dir)
+    if said is not None:
+        print(said)
+
+
 def _print_stale_dates(settings: Settings, console: "Console") -> None:
     from segmentation_job.summary import read_stale_dates
 
     for stale_date, reason in read_stale_dates(settings.serving_link):
         console.print(
-            f"Stale: {stale_date} ({reason}). Compute it again with make run{_source_argument(settings)}"
-            f" AS_OF={stale_date}",
+            f"Stale: {stale_date} ({reason}). Compute it again: .venv/bin/segmentation repair, with"
+            f" SOURCE={settings.source}",
             soft_wrap=True,
         )
 

@@ -18,6 +18,7 @@ from segmentation_job.steps import DAG_ID, STEPS, ExitCode
 
 # The words of a step's own command in Airflow's log of it.
 COMMAND_OUTPUT = re.compile(r"^\S+ \[\w+\s*\] (?P<text>.*?)\s*\[airflow\.task\.hooks\.[\w.]*SubprocessHook\]")
+TOLD_OF_OTHER_DATES = re.compile(r"Late rows: |Recent dates computed again: (?!0, failed: 0)")
 COMMAND_EXIT = re.compile(r"Command exited with return code (?P<code>-?\d+)")
 
 
@@ -123,16 +124,22 @@ def _raise_failed(entries: list[LoggedStep], log_path: Path) -> None:
 
 
 def _accounts(log_path: Path) -> list[str]:
-    """The account of rows that `build features` printed."""
-    found: list[str] = []
+    """The account of rows that `build features` printed, and what was said of late rows and recent dates."""
+    accounts: list[str] = []
+    said: list[str] = []
+    is_account = False
     for line in log_path.read_text(errors="replace").splitlines():
         match = COMMAND_OUTPUT.match(line)
         if match is None:
             continue
-        if match["text"].startswith("Rows at "):
-            found = [match["text"]]
-        elif found and match["text"].startswith("  "):
-            found.append(match["text"])
-        elif found:
-            break
-    return found
+        text = match["text"]
+        if text.startswith("Rows at "):
+            # Of dates that were repaired before, the account is the first; this run's is the last.
+            accounts, is_account = [text], True
+        elif is_account and text.startswith("  "):
+            accounts.append(text)
+        else:
+            is_account = False
+            if TOLD_OF_OTHER_DATES.match(text):
+                said.append(text)
+    return [*said, *accounts]

@@ -15,6 +15,7 @@ TARGETS: Final = ("duckdb",)
 SHIPPED_LENSES_DIR: Final = Path(__file__).resolve().parent / "lenses"
 DEFAULT_SOURCE: Final = "complete_journey"
 CURRENT_LINK_NAME: Final = "current.duckdb"
+DEFAULT_FORGET_KEY: Final = "~/.config/segmentation/forget.key"
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,11 @@ class Settings:
     max_source_lag_days: days that the newest source row may lie before the as-of date; None leaves it to the
     source's declaration. shop_customers, shop_seed: of the simulated shop, where that has to be made. lens_names:
     the lenses that run; None leaves it to their files. refit_months: months from one refit to the next, counted from
-    January.
+    January. late_horizon_days: how many days back a nightly run repairs by itself what late rows have made stale; 0
+    turns it off. max_quarantined_share: of an entity's rows; a date with more is not computed. kept_feature_days: days
+    before the newest date for which `segmentation retain` leaves the features, labels and forecasts of every date; of
+    older ones those of the firsts of months stay. kept_log_days: days for which it leaves log files.
+    forget_key_path: of the key that the hashes of forgotten people are made with, never below data_dir.
     """
 
     source: str
@@ -47,6 +52,11 @@ class Settings:
     shop_seed: int
     lens_names: tuple[str, ...] | None
     refit_months: int
+    late_horizon_days: int
+    max_quarantined_share: float
+    kept_feature_days: int
+    kept_log_days: int
+    forget_key_path: Path
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], project_dir: Path = PROJECT_DIR) -> "Settings":
@@ -86,6 +96,16 @@ class Settings:
                 f"SEGMENTATION_REFIT_MONTHS={refit_months} must be 1, 2, 3, 4, 6 or 12: refits fall on the same months "
                 "of every year."
             )
+        horizon = environment.get("SEGMENTATION_LATE_HORIZON_DAYS") or "3"
+        if not horizon.isdigit() or int(horizon) > 366:
+            raise MisconfiguredError(
+                f"SEGMENTATION_LATE_HORIZON_DAYS={horizon!r} must be a number of days from 0 to 366."
+            )
+        quarantined_text = environment.get("SEGMENTATION_MAX_QUARANTINED_SHARE") or "0.5"
+        if not re.fullmatch(r"0(\.\d+)?|1(\.0+)?", quarantined_text):
+            raise MisconfiguredError(
+                f"SEGMENTATION_MAX_QUARANTINED_SHARE={quarantined_text!r} must be a share between 0 and 1, such as 0.5."
+            )
         lens_text = (environment.get("SEGMENTATION_LENSES") or "").strip()
         lens_names = tuple(name.strip() for name in lens_text.split(",")) if lens_text else None
         if lens_names and not all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in lens_names):
@@ -102,6 +122,12 @@ class Settings:
                 "by patterns of paths."
             )
         data_dir = Path(environment.get("SEGMENTATION_DATA_DIR") or project_dir / "data")
+        key_path = Path(environment.get("SEGMENTATION_FORGET_KEY_FILE") or DEFAULT_FORGET_KEY).expanduser().absolute()
+        if key_path.resolve().is_relative_to(data_dir.resolve()):
+            raise MisconfiguredError(
+                f"SEGMENTATION_FORGET_KEY_FILE={str(key_path)!r} lies in the data folder {data_dir}: whoever copies "
+                "the data would have the key to the hashes of forgotten people. Keep it elsewhere."
+            )
         lenses_text = environment.get("SEGMENTATION_LENSES_DIR") or str(SHIPPED_LENSES_DIR)
         return cls(
             source=source,
@@ -120,6 +146,11 @@ class Settings:
             shop_seed=positive("SEGMENTATION_SHOP_SEED", 1),
             lens_names=lens_names,
             refit_months=refit_months,
+            late_horizon_days=int(horizon),
+            max_quarantined_share=float(quarantined_text),
+            kept_feature_days=positive("SEGMENTATION_KEPT_FEATURE_DAYS", 35),
+            kept_log_days=positive("SEGMENTATION_KEPT_LOG_DAYS", 90),
+            forget_key_path=key_path,
         )
 
     @property
@@ -161,6 +192,16 @@ class Settings:
     def decisions_path(self) -> Path:
         """What people decided about segments and models: one JSON object a line."""
         return self.source_data_dir / "decisions.jsonl"
+
+    @property
+    def forgotten_path(self) -> Path:
+        """The keyed hashes of people who are to be kept out: one JSON object a line, no id."""
+        return self.source_data_dir / "forgotten.jsonl"
+
+    @property
+    def forgetting_dir(self) -> Path:
+        """Where `forget` prepares what it then puts in place; gone when it has ended."""
+        return self.source_data_dir / ".forgetting"
 
     @property
     def run_log_path(self) -> Path:

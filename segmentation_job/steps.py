@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Final
 
 DAG_ID: Final = "customer_segmentation"
+RETENTION_DAG_ID: Final = "segmentation_retention"
 POOL: Final = "duckdb_writer"
 
 
@@ -29,11 +30,12 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """One task of the DAG: one `segmentation` command in a process of its own.
+    """One task of a DAG: one `segmentation` command in a process of its own.
 
     name: the task's id. arguments: what follows `segmentation`, before `--as-of`. title: for people who
     watch a run. purpose: one line for the DAG's documentation. accepts_force: takes `--force`.
     awaits_source: exit code 3 (source not ready) is worth a retry, because data may still land.
+    is_of_a_date: takes `--as-of`.
     """
 
     name: str
@@ -42,13 +44,15 @@ class Step:
     purpose: str
     accepts_force: bool = False
     awaits_source: bool = False
+    is_of_a_date: bool = True
 
     def command(self, as_of: str, *, force: bool = False) -> list[str]:
         """Return the command line of this step.
 
-        as_of: ISO date the run is for. force: add `--force` where the step accepts it.
+        as_of: ISO date the run is for; unused where the step is of no date. force: add `--force` where the step
+        accepts it.
         """
-        command = ["segmentation", *self.arguments, "--as-of", as_of]
+        command = ["segmentation", *self.arguments, *(["--as-of", as_of] if self.is_of_a_date else [])]
         if force and self.accepts_force:
             command.append("--force")
         return command
@@ -68,6 +72,12 @@ STEPS: Final[tuple[Step, ...]] = (
         arguments=("build", "facts"),
         title="Build the facts",
         purpose="input contract, cleaning with quarantine, facts by customer and day (dbt)",
+    ),
+    Step(
+        name="repair_recent",
+        arguments=("repair-recent",),
+        title="Repair recent dates",
+        purpose="the dates within late_horizon_days that late rows have made stale are computed again, ascending",
     ),
     Step(
         name="build_features",
@@ -126,12 +136,27 @@ STEPS: Final[tuple[Step, ...]] = (
 )
 
 
+_NAMES = tuple(step.name for step in STEPS)
+
+PROMOTING_STEPS: Final = STEPS[_NAMES.index("build_features") : _NAMES.index("promote") + 1]
+"""What computes and promotes a date on facts that are built: the part of a run that a repair within a run repeats."""
+
+RETAIN: Final = Step(
+    name="retain",
+    arguments=("retain",),
+    title="Let old data go",
+    purpose="drops features, labels, forecasts, unused models and logs that have been kept long enough",
+    is_of_a_date=False,
+)
+"""The one task of the DAG segmentation_retention."""
+
+
 def step_named(name: str) -> Step:
     """Return the step with this task id; KeyError where there is none."""
-    for step in STEPS:
+    for step in (*STEPS, RETAIN):
         if step.name == name:
             return step
-    raise KeyError(f"no step is named {name!r}; there are: {', '.join(step.name for step in STEPS)}")
+    raise KeyError(f"no step is named {name!r}; there are: {', '.join(step.name for step in (*STEPS, RETAIN))}")
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,19 @@ import pytest
 
 from tests.support.landing_slice import write_slice
 from tests.support.nights import Nights
-from tests.support.shared_builds import built_once
+from tests.support.parsed_projects import share_parses_in
+from tests.support.shared_builds import built_once, session_folder
 
 FIRST_NIGHT = date(2017, 11, 15)
 SECOND_NIGHT = date(2017, 12, 5)
 """The refit of the first of December lies between the two."""
 
 CopyNights = Callable[..., Nights]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_parses(tmp_path_factory: pytest.TempPathFactory) -> None:
+    share_parses_in(session_folder(tmp_path_factory) / "parsed")
 
 
 @pytest.fixture(scope="session")

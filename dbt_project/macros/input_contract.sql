@@ -2,7 +2,8 @@
   Maps a relation onto the input contract of the model that calls it. `columns` gives, for each contract column that
   the source has, an SQL expression over `relation`; every other column of the contract becomes a typed null.
   A value that is there but cannot be read as the contract's type is named in `unreadable_columns`, so that staging
-  can set its row aside instead of losing the value.
+  can set its row aside instead of losing the value. So is an id with a line break or a NUL in it: it is what is left of
+  several rows between two quotes.
 -#}
 {% macro map_to_contract(relation, columns) -%}
     {%- set contract = model.columns -%}
@@ -17,22 +18,58 @@
 select
     {%- for column in contract.values() if column.name != 'unreadable_columns' %}
     {%- if column.name in columns %}
-    try_cast({{ columns[column.name] }} as {{ column.data_type }}) as {{ column.name }},
+    {{ as_contract_type(columns[column.name], column.data_type) }} as {{ column.name }},
     {%- else %}
     cast(null as {{ column.data_type }}) as {{ column.name }},
     {%- endif %}
     {%- endfor %}
     concat_ws(
         ','
+        {%- for column in contract.values() if column.name in columns and column.name.endswith('_id') %},
+        case
+            when
+                translate(cast({{ columns[column.name] }} as string), concat(chr(0), chr(10), chr(13)), '')
+                != cast({{ columns[column.name] }} as string)
+                then '{{ column.name }}'
+        end
+        {%- endfor %}
         {%- for column in contract.values() if column.name in columns and column.data_type != 'string' %},
         case
             when {{ columns[column.name] }} is not null
-                and try_cast({{ columns[column.name] }} as {{ column.data_type }}) is null
+                and {{ as_contract_type(columns[column.name], column.data_type) }} is null
                 then '{{ column.name }}'
         end
         {%- endfor %}
     ) as unreadable_columns
 from {{ relation }}
+{%- endmacro %}
+
+
+{#- A value of the source as the contract's type; null where it cannot be read as that. -#}
+{% macro as_contract_type(expression, data_type) -%}
+    {%- if data_type | lower == 'timestamp' -%}
+    {{ as_moment(expression) }}
+    {%- else -%}
+    try_cast({{ expression }} as {{ data_type }})
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- A moment in UTC. Text may end in an offset, which a plain cast passes over in DuckDB; without one it is UTC. -#}
+{% macro as_moment(expression) -%}
+    {{ return(adapter.dispatch('as_moment', 'customer_segmentation')(expression)) }}
+{%- endmacro %}
+
+{% macro duckdb__as_moment(expression) -%}
+    case
+        when typeof({{ expression }}) = 'VARCHAR'
+            then try_cast(try_cast({{ expression }} as timestamptz) as timestamp)
+        else try_cast({{ expression }} as timestamp)
+    end
+{%- endmacro %}
+
+{% macro spark__as_moment(expression) -%}
+    try_cast({{ expression }} as timestamp)
 {%- endmacro %}
 
 

@@ -19,8 +19,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize
-from scipy.special import betaincinv, betaln, digamma, expit, gammaln
 
 from segmentation_job.forecasts.errors import TooLittleHistoryError
 from segmentation_job.forecasts.quantising import quantised
@@ -174,6 +172,8 @@ def probability_active(
     frequency, recency, age: (n,), as the module says. In BG/NBD customers lapse only after a repeat purchase, so
     that nothing can be said of one who has none. Fader, Hardie & Lee (2005), section 4, in logistic form.
     """
+    from scipy.special import expit
+
     x, t_x, T = _histories(frequency, recency, age)
     r, alpha, a, b = parameters.r, parameters.alpha, parameters.a, parameters.b
     repeats = np.maximum(x, 1.0)
@@ -277,6 +277,8 @@ def _bg_nbd_terms(
     r: float, alpha: float, a: float, b: float, x: FloatArray, t_x: FloatArray, T: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Log-likelihoods (n,) and their slopes in r, alpha, a, b (4, n)."""
+    from scipy.special import betaln, digamma, gammaln
+
     log_alpha_T, log_alpha_t_x = np.log(alpha + T), np.log(alpha + t_x)
     repeats = np.maximum(x, 1.0)
     log_active = -(r + x) * log_alpha_T
@@ -298,6 +300,8 @@ def _bg_nbd_terms(
 
 def _gamma_gamma_terms(p: float, q: float, gamma: float, x: FloatArray, m: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Log-likelihoods (n,) and their slopes in p, q, gamma (3, n)."""
+    from scipy.special import betaln, digamma
+
     log_scale = np.log(gamma + m * x)
     log_likelihood = (
         -betaln(p * x, q) + q * np.log(gamma) + (p * x - 1) * np.log(m) + p * x * np.log(x) - (p * x + q) * log_scale
@@ -345,6 +349,8 @@ def _purchases_by_count(parameters: BgNbdParameters, x: FloatArray, log_rest: Fl
 
 def _purchases_by_lapse(parameters: BgNbdParameters, x: FloatArray, log_rest: FloatArray) -> FloatArray:
     """The same to about three digits, by quadrature over the probability of lapsing: for thousands of purchases."""
+    from scipy.special import betaincinv
+
     nodes, weights = np.polynomial.legendre.leggauss(LAPSE_NODES)
     growth = np.expm1(-log_rest)
     purchases = np.zeros(len(x))
@@ -356,6 +362,8 @@ def _purchases_by_lapse(parameters: BgNbdParameters, x: FloatArray, log_rest: Fl
 
 def _maximum(objective: Objective, starts: Sequence[Sequence[float]], customers: float) -> _Optimum:
     """The best of several descents, the first of equals, so that the result depends on the data alone."""
+    from scipy.optimize import minimize
+
     best: Any = None
     for start in starts:
         found = minimize(

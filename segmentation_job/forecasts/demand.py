@@ -20,9 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import statsmodels.api as sm
 from numpy.typing import NDArray
-from scipy.stats import t as student_t
 
 from segmentation_job.forecasts.quantising import quantised
 
@@ -257,6 +255,8 @@ def _has_seasons(daily: FloatArray) -> BoolArray:
 
 
 def _seasonal_bands(logs: FloatArray, horizon: int) -> _Bands:
+    from scipy.stats import t as student_t
+
     yearly, yearly_error = _year_over_year(logs, horizon)
     fitted, fitted_error, missed_last_year = _regression(logs, horizon)
     # Over all categories: of one alone, some twenty months tell the better view by chance as often as not.
@@ -334,12 +334,14 @@ def _regression(logs: FloatArray, horizon: int) -> tuple[FloatArray, FloatArray,
 
     The last is (c, h), for the calendar months ahead, 0 where such a month was unknown.
     """
+    from statsmodels.regression.linear_model import OLS
+
     months = logs.shape[1]
     centres, missed_last_year = np.empty((len(logs), horizon)), np.empty((len(logs), horizon))
     errors = np.empty(len(logs))
     for row, series in enumerate(logs):
         known = np.flatnonzero(~np.isnan(series))
-        candidates = [(waves, sm.OLS(series[known], _design(known, waves)).fit()) for waves in range(MOST_WAVES + 1)]
+        candidates = [(waves, OLS(series[known], _design(known, waves)).fit()) for waves in range(MOST_WAVES + 1)]
         waves, best = min(candidates, key=lambda candidate: _aicc(candidate[1]))
         leverage = np.minimum(best.get_influence().hat_matrix_diag, 1 - 1e-6)
         left_out = np.zeros(months)
@@ -370,6 +372,8 @@ def _aicc(fit: Any) -> float:
 
 def _recent_bands(series: FloatArray, horizon: int) -> _Bands:
     """The mean of the last known months for every month ahead; series: (c, m) on either scale."""
+    from scipy.stats import t as student_t
+
     centre = np.empty((len(series), horizon))
     variances, degrees = np.empty((len(series), horizon)), np.empty(len(series))
     for row, months in enumerate(series):

@@ -14,8 +14,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from segmentation_job.forecasts.errors import TooLittleHistoryError
@@ -151,6 +149,9 @@ def fit_next_category(facts: CategoryFacts, bought_next: BoolArray) -> NextCateg
     the customer's first order day from that date on. Raises TooLittleHistoryError below 50 customers, 10 rows that
     were bought or 10 that were not; ValueError on another number of outcomes.
     """
+    # Loaded before the limit below, which holds for what is loaded by then.
+    from sklearn.linear_model import LogisticRegression
+
     if bought_next.shape != (len(facts),):
         raise ValueError(f"{len(facts)} rows of facts, outcomes of shape {bought_next.shape}")
     customers, positive = len(_starts(facts)), int(bought_next.sum())
@@ -183,6 +184,8 @@ def category_probabilities(model: NextCategoryModel, facts: CategoryFacts) -> Fl
 
     Each row depends on itself and the model alone. A million rows are worked on at a time.
     """
+    from scipy.special import expit
+
     probabilities = np.empty(len(facts))
     for start in range(0, len(facts), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)

@@ -9,7 +9,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from segmentation_job.errors import WarehouseLockedError
 from segmentation_job.gate.batch_views import KEY_COLUMNS, BatchViews, plan_batch_views
 from segmentation_job.gate.outcomes import ExpectationOutcome, OutcomeName, Subject
 from segmentation_job.gate.suites import Suite, SuiteExpectation, load_suites
@@ -65,12 +64,10 @@ def _require_readable(warehouse_path: Path, threads: int, memory_limit: str) -> 
     # A plain connection first, so that a locked or missing file raises DuckDB's own error.
     import duckdb
 
-    try:
+    from segmentation_job.lock_holder import locks_explained
+
+    with locks_explained(warehouse_path):
         duckdb.connect(str(warehouse_path), read_only=True, config=_configuration(threads, memory_limit)).close()
-    except duckdb.IOException as error:
-        if "Could not set lock" in str(error):
-            raise WarehouseLockedError(f"{warehouse_path} is open in another process: {error}") from error
-        raise
 
 
 class _Session:

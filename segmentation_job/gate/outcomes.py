@@ -94,9 +94,13 @@ def _failure_line(outcome: ExpectationOutcome) -> str:
     parts = [f"{word}  {outcome.suite} ({outcome.batch_date}){column}: {outcome.description}"]
     if outcome.unexpected_count is not None:
         parts.append(f"{outcome.unexpected_count} row{'s' if outcome.unexpected_count != 1 else ''}")
-    if outcome.first_keys:
-        found = "categories" if outcome.suite == "category_demand_forecast" else "customers"
-        parts.append(f"first {found}: " + ", ".join(str(key) for key in json.loads(outcome.first_keys)))
+    if outcome.suite == "category_demand_forecast":
+        if outcome.first_keys:
+            parts.append("first categories: " + ", ".join(str(key) for key in json.loads(outcome.first_keys)))
+    elif outcome.first_keys or "customer_id = " in (outcome.observed or ""):
+        # A log outlives the warehouse's rows: who the customers are is kept where they can be forgotten.
+        parts.append("which customers: first_keys and observed in pipeline.gate_results")
+        return " · ".join(parts)
     if outcome.observed:
         parts.append(f"seen: {outcome.observed}")
     return " · ".join(parts)

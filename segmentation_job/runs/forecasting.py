@@ -75,6 +75,10 @@ def forecast_date(
     sample_size: customers the models are fitted on. batch_size: customers scored at a time. A model for which the
     history is too short leaves its columns null and says so in its outcome; nothing promoted is touched.
     """
+    # Loaded before the limit, which holds for what is loaded by then; at the top, every step would load them.
+    import sklearn.linear_model  # noqa: F401
+    import statsmodels.regression.linear_model  # noqa: F401
+
     as_of = plan.as_of
     with threadpool_limits(limits=1), warehouse.transaction():
         for table in FORECAST_TABLES:

@@ -182,19 +182,23 @@ def _promote_features(warehouse: Warehouse, day: date, *, has_labels: bool) -> N
 def _promote_models(warehouse: Warehouse, plan: RunPlan) -> list[str]:
     """Promote the models of a run and what its refits came to; return the versions that are new.
 
-    Models are immutable: a version that is there stays.
+    Models are immutable: a version that is there stays. Of one that was long unused only the model itself may be there;
+    the rest comes back with it.
     """
-    known = "select model_version from promoted.models"
-    new = f"select model_version from candidate.models where run_date = ? and model_version not in ({known})"
-    versions = [str(version) for (version,) in warehouse.rows(new, (plan.as_of,))]
+    fitted = [
+        str(version)
+        for (version,) in warehouse.rows("select model_version from candidate.models where run_date = ?", (plan.as_of,))
+    ]
+    versions = [version for version in fitted if not _is_kept(warehouse, "promoted.models", version)]
     for table in ("models", "model_candidates", "model_samples", "model_origins", "model_segments"):
         names = ", ".join(warehouse.columns(f"promoted.{table}"))
-        for version in versions:
-            warehouse.rows(
-                f"insert into promoted.{table} ({names}) select {names} from candidate.{table}"
-                " where run_date = ? and model_version = ? order by all",
-                (plan.as_of, version),
-            )
+        for version in fitted:
+            if not _is_kept(warehouse, f"promoted.{table}", version):
+                warehouse.rows(
+                    f"insert into promoted.{table} ({names}) select {names} from candidate.{table}"
+                    " where run_date = ? and model_version = ? order by all",
+                    (plan.as_of, version),
+                )
     for lens, refit_date in warehouse.rows(
         "select lens, refit_date from candidate.lineage where run_date = ? order by lens, refit_date", (plan.as_of,)
     ):
@@ -207,6 +211,10 @@ def _promote_models(warehouse: Warehouse, plan: RunPlan) -> list[str]:
                 (plan.as_of, lens, refit_date),
             )
     return versions
+
+
+def _is_kept(warehouse: Warehouse, table: str, model_version: str) -> bool:
+    return bool(warehouse.rows(f"select 1 from {table} where model_version = ? limit 1", (model_version,)))
 
 
 def _leave_off_calendar_refits(warehouse: Warehouse, plan: RunPlan) -> None:
@@ -382,11 +390,11 @@ def _put_into_history(warehouse: Warehouse, as_of: date, lens: str, run_date: da
 
     previous_model = None if previous_date is None else _model_in_effect(warehouse, previous_date, lens)
     warehouse.rows("drop table if exists day_labels")
+    _create_labels_of(warehouse, "labels_of_day", as_of, lens)
     if previous_model is None or previous_model.version == model.version:
         warehouse.rows(
             "create temporary table day_labels as select customer_id, segment_key, segment_key as under_previous_model"
-            " from promoted.labels where as_of_date = ? and lens = ?",
-            (as_of, lens),
+            " from labels_of_day"
         )
     else:
         _fill_temporary(
@@ -394,25 +402,36 @@ def _put_into_history(warehouse: Warehouse, as_of: date, lens: str, run_date: da
         )
         warehouse.rows(
             "create temporary table day_labels as select labels.customer_id, labels.segment_key,"
-            " under_previous_model.segment_key as under_previous_model from promoted.labels as labels"
+            " under_previous_model.segment_key as under_previous_model from labels_of_day as labels"
             " left join under_previous_model on labels.customer_id = under_previous_model.customer_id"
-            " where labels.as_of_date = ? and labels.lens = ?",
-            (as_of, lens),
         )
     warehouse.rows("drop table if exists next_under_this_model")
     if next_date is None:
         warehouse.rows("create temporary table next_under_this_model (customer_id varchar, segment_key varchar)")
     elif _model_in_effect(warehouse, next_date, lens).version == model.version:
-        warehouse.rows(
-            "create temporary table next_under_this_model as select customer_id, segment_key from promoted.labels"
-            " where as_of_date = ? and lens = ?",
-            (next_date, lens),
-        )
+        _create_labels_of(warehouse, "next_under_this_model", next_date, lens)
     else:
         _fill_temporary(warehouse, "next_under_this_model", _keys_under(warehouse, model, next_date, run_date, context))
     splice_into_history(warehouse, lens, as_of, previous_date, next_date)
-    for table in ("day_labels", "next_under_this_model", "under_previous_model"):
+    for table in ("labels_of_day", "day_labels", "next_under_this_model", "under_previous_model"):
         warehouse.rows(f"drop table if exists {table}")
+
+
+def _create_labels_of(warehouse: Warehouse, table: str, day: date, lens: str) -> None:
+    """Create a temporary table of the segment that each customer had at a labelled date.
+
+    The labels of an old date are dropped in time; the history has its segments for good.
+    """
+    if warehouse.rows("select 1 from promoted.labels where as_of_date = ? and lens = ? limit 1", (day, lens)):
+        origin, values = "promoted.labels where as_of_date = ? and lens = ?", (day, lens)
+    else:
+        origin, values = (
+            "promoted.label_history where valid_from <= $1 and (valid_to is null or valid_to > $1) and lens = $2"
+            " and segment_key is not null",
+            (day, lens),
+        )
+    warehouse.rows(f"drop table if exists {table}")
+    warehouse.rows(f"create temporary table {table} as select customer_id, segment_key from {origin}", values)
 
 
 def _model_in_effect(warehouse: Warehouse, as_of: date, lens: str) -> Model:
@@ -423,8 +442,8 @@ def _model_in_effect(warehouse: Warehouse, as_of: date, lens: str) -> Model:
 def _keys_under(warehouse: Warehouse, model: Model, day: date, run_date: date, context: RefitContext) -> pa.Table:
     """The segment that another model gives the customers of a date; no rows where its features exist no more.
 
-    By the same rule as the labels. Where a date that the rule leans on is not kept, by the nearest segment: that is
-    so only of a date that is stale, which says it again when it is run.
+    By the same rule as the labels. Where a date that the rule leans on, or the model's origins, are not kept, by the
+    nearest segment: that is so only of a date that is stale, which says it again when it is run.
     """
     features = context.features
     nothing = pa.table({"customer_id": pa.array([], pa.string()), "segment_key": pa.array([], pa.string())})
@@ -436,9 +455,10 @@ def _keys_under(warehouse: Warehouse, model: Model, day: date, run_date: date, c
             "select 1 from candidate.models where run_date = ? and model_version = ?", (run_date, model.version)
         )
         origins = read_origins(warehouse, model.version, run_date=run_date if fitted_now else None)
-        ids, clusters = settled_clusters(features, model, origins, day)
-    else:
-        ids, clusters = nearest_clusters(features, model, day)
+        if len(origins.customer_ids):
+            ids, clusters = settled_clusters(features, model, origins, day)
+            return pa.table({"customer_id": ids, "segment_key": keys_of(model, clusters)})
+    ids, clusters = nearest_clusters(features, model, day)
     return pa.table({"customer_id": ids, "segment_key": keys_of(model, clusters)})
 
 

@@ -130,7 +130,7 @@ def make_plan(
     for lens in lenses:
         entries = read_lineage(warehouse, lens.name)
         needed |= dates_needed(lens, as_of, refit_dates, entries, contents, context)
-        needed |= _dates_beside(warehouse, lens, as_of, refit_dates, entries, earlier, context)
+        needed |= _dates_beside(warehouse, lens, as_of, refit_dates, entries, earlier, contents, context)
     usable = {day for day, content in contents.items() if content}
     plan = plan_run(as_of, start, needed, usable, refit_months)
     with warehouse.transaction():
@@ -152,11 +152,13 @@ def _dates_beside(
     refit_dates: Sequence[date],
     entries: Mapping[date, LineageEntry],
     earlier_start: date | None,
+    contents: Mapping[date, str],
     context: RefitContext,
 ) -> frozenset[date]:
     """The dates that say why a customer changed: what the model of each neighbouring date makes of the other.
 
-    Where the lineage is extended backwards, the date after is to be run again anyhow, and says it then.
+    Where the lineage is extended backwards, the date after is to be run again anyhow, and says it then; one that is not
+    kept is not.
     """
     found = warehouse.rows(
         "select runs.as_of_date, models.fitted_as_of from promoted.runs as runs"
@@ -170,10 +172,10 @@ def _dates_beside(
     if before:
         days |= label_dates(before[-1], as_of, context.features.arrivals)
     start = refit_dates[0]
-    if after and earlier_start is not None and start == earlier_start:
+    if after and earlier_start is not None and (start == earlier_start or not contents.get(after[0])):
         on_calendar = [entries[day] for day in refit_dates if day in entries]
         own = entry_in_effect(lens.name, on_calendar, as_of, context.decisions)
-        days |= label_dates(own.refit_date if own else start, after[0], context.features.arrivals) - {after[0]}
+        days |= label_dates(own.refit_date if own else start, after[0], context.features.arrivals)
     return days
 
 
@@ -252,6 +254,15 @@ def is_current(
     )
 
 
+@dataclass(frozen=True)
+class StaleRun:
+    """A labelled date of a lens that a run today would compute from something else, and why."""
+
+    as_of: date
+    lens: str
+    reason: str
+
+
 def stale_runs(
     warehouse: Warehouse,
     lenses: Sequence[Lens],
@@ -261,39 +272,48 @@ def stale_runs(
     *,
     sample_size: int,
     refit_months: int,
-) -> list[tuple[date, str]]:
-    """Return the labelled dates, with the lens, that a run today would compute from something else; ascending.
+) -> list[StaleRun]:
+    """Return what a run today would compute from something else, by date, then lens.
 
-    decisions: those that a run today would apply. dates: to look at; all that are labelled by default.
+    decisions: those that a run today would apply. dates: to look at; all that are labelled by default. A lens that is
+    not among the lenses is switched off: nothing makes what it found stale.
     """
     start = lineage_start(warehouse)
     if start is None:
         return []
     if dates is None:
-        found = warehouse.rows("select as_of_date from promoted.dates where has_labels order by as_of_date")
-        dates = [day for (day,) in found]
+        dates = dates_with_labels(warehouse)
     fresh = fresh_dates(warehouse, versions.features)
     # A date that is outdated counts as changed.
     contents = {day: content if day in fresh else "" for day, content in promoted_dates(warehouse).items()}
     context = refit_context(warehouse, (), decisions, sample_size=sample_size, batch_size=1)
     rows_hashes = {day: rows_in_scope_hash(warehouse, day) for day in dates}
-    stale: list[tuple[date, str]] = []
+    stale: list[StaleRun] = []
     for lens in lenses:
         recorded = _recorded_runs(warehouse, lens.name)
         refit_dates = refit_dates_between(start, max(dates, default=start), refit_months)
         holding = refits_that_hold(lens, refit_dates, read_lineage(warehouse, lens.name), contents, context)
         for day in dates:
             held = [entry for entry in holding if entry.refit_date <= day]
-            if (
-                day not in fresh
-                or start_of_lineage(day, start, refit_months) != start
-                or len(held) < len(refit_dates_between(start, day, refit_months))
-                or not _run_holds(
-                    day, lens, held, recorded.get(day), rows_hashes[day], versions, contents, context, start
-                )
-            ):
-                stale.append((day, lens.name))
-    return sorted(stale)
+            run = recorded.get(day)
+            reasons = _other_inputs(run, day, lens, rows_hashes[day], versions, contents)
+            if len(held) < len(refit_dates_between(start, day, refit_months)):
+                # Which model will be in effect is not known before the refit is done.
+                reasons.append("a refit date before it is outdated")
+            else:
+                reasons += _other_model(run, day, lens, held, context, start)
+            if start_of_lineage(day, start, refit_months) != start or (run is not None and run.lineage_start != start):
+                reasons.append("the lineage of models starts earlier")
+            if not reasons and day not in fresh:
+                reasons.append("its features rest on other rows or logic")
+            if reasons:
+                stale.append(StaleRun(day, lens.name, "; ".join(reasons)))
+    return sorted(stale, key=lambda run: (run.as_of, run.lens))
+
+
+def dates_with_labels(warehouse: Warehouse) -> list[date]:
+    """Return the dates whose labels are promoted and kept, ascending."""
+    return [day for (day,) in warehouse.rows("select as_of_date from promoted.dates where has_labels order by 1")]
 
 
 @dataclass(frozen=True)
@@ -321,34 +341,54 @@ def _recorded_runs(warehouse: Warehouse, lens: str) -> dict[date, _RecordedRun]:
     return runs
 
 
-def _run_holds(
+def _other_inputs(
+    run: _RecordedRun | None,
     as_of: date,
     lens: Lens,
-    refits: Sequence[LineageEntry],
-    run: _RecordedRun | None,
     rows_hash: str | None,
     versions: LogicVersions,
     contents: Mapping[date, str],
+) -> list[str]:
+    """Say which rows, logic and features a run rests on are others today."""
+    if run is None:
+        return []
+    reasons = [
+        reason
+        for name, today, reason in (
+            ("rows_in_scope", rows_hash, "source rows changed"),
+            ("features_logic", versions.features, "feature logic changed"),
+            ("lens", lens.version, "lens changed"),
+        )
+        if run.inputs.get(name) != today
+    ]
+    outdated = {day for day, content in run.leans_on.items() if contents.get(day, content) != content}
+    if outdated - {as_of}:
+        reasons.append("a date that it leans on is outdated")
+    elif outdated and not reasons:
+        reasons.append("its features were computed anew")
+    return reasons
+
+
+def _other_model(
+    run: _RecordedRun | None,
+    as_of: date,
+    lens: Lens,
+    refits: Sequence[LineageEntry],
     context: RefitContext,
     start: date,
-) -> bool:
-    """Say whether a run rests on what it would rest on today, its refits holding."""
+) -> list[str]:
+    """Say whether a run rests on another model, or on other dates, than it would today. refits: that all hold."""
     in_effect = entry_in_effect(lens.name, refits, as_of, context.decisions)
-    if in_effect is None or run is None:
+    if run is None:
         # Where the lens has no model, a further run would find none either.
-        return in_effect is None and run is None
-    expected = dates_of_run(in_effect.refit_date, as_of, start, context.features.arrivals)
-    if run.leans_on.keys() != expected or run.lineage_start != start:
-        return False
-    if any(contents.get(day, content) != content for day, content in run.leans_on.items()):
-        return False
-    today = {
-        "rows_in_scope": rows_hash,
-        "features_logic": versions.features,
-        "lens": lens.version,
-        "model": in_effect.model_version,
-    }
-    return all(run.inputs.get(name) == content for name, content in today.items())
+        return [] if in_effect is None else ["the lens has no labels of it"]
+    if in_effect is None:
+        return ["the lens has no model for it"]
+    if run.inputs.get("model") != in_effect.model_version:
+        return ["another model is in effect"]
+    if run.leans_on.keys() != dates_of_run(in_effect.refit_date, as_of, start, context.features.arrivals):
+        return ["it would lean on other dates"]
+    return []
 
 
 def record_versions(
@@ -371,8 +411,8 @@ def record_versions(
         for part, version in parts:
             warehouse.rows("insert into pipeline.versions values (?, ?)", (part, version))
         warehouse.rows("delete from pipeline.stale_runs")
-        for day, lens in stale:
-            warehouse.rows("insert into pipeline.stale_runs values (?, ?)", (day, lens))
+        for run in stale:
+            warehouse.rows("insert into pipeline.stale_runs values (?, ?, ?)", (run.as_of, run.lens, run.reason))
         warehouse.rows("delete from pipeline.models_in_effect")
         warehouse.rows("delete from pipeline.model_statuses")
         for (name,) in warehouse.rows("select distinct lens from promoted.lineage order by lens"):

@@ -1,14 +1,16 @@
 """Versions of the logic that lies in files: what a recorded run rests on beside its data."""
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+from yaml import YAMLError
 
 from segmentation_job.errors import MisconfiguredError
+from segmentation_job.fast_yaml import read_yaml
 from segmentation_job.landing.declaration import SourceDeclaration, read_contract, read_declaration
 from segmentation_job.segments.errors import LensError
 from segmentation_job.segments.lenses import Lens, nearest_names, parse_lens, require_known_features
@@ -30,7 +32,8 @@ class LogicVersions:
 def read_logic_versions(settings: Settings) -> LogicVersions:
     """Hash the SQL of each layer and the YAML that it is made from.
 
-    Comments on lines of their own and white space of SQL do not count; settings that SQL reads do.
+    Comments on lines of their own and white space of SQL do not count, nor whose rows a landing table holds; settings
+    that SQL reads do.
     """
     project = settings.dbt_project_dir
     shared = [*sorted((project / "macros").rglob("*.sql")), project / "dbt_project.yml"]
@@ -133,7 +136,7 @@ def read_feature_contract(features_dir: Path) -> dict[str, dict[str, str]]:
     """Return the data type of every feature, as dbt writes it, by column and feature table."""
     tables: dict[str, dict[str, str]] = {}
     for path in sorted(features_dir.glob("*__models.yml")):
-        for model in (yaml.safe_load(path.read_text()) or {}).get("models", []):
+        for model in (read_yaml(path.read_text()) or {}).get("models", []):
             if model["name"] in FEATURE_TABLES:
                 tables[model["name"]] = {
                     column["name"]: str(column["data_type"])
@@ -184,8 +187,30 @@ def _version(files: Iterable[Path], prefix: str) -> str:
     for path in files:
         digest.update(path.name.encode())
         text = path.read_text()
-        digest.update((_without_layout(text) if path.suffix == ".sql" else text).encode())
+        if path.suffix == ".sql":
+            text = _without_layout(text)
+        elif path.name.endswith("__sources.yml"):
+            text = _without_persons(text)
+        digest.update(text.encode())
     return digest.hexdigest()[:16]
+
+
+def _without_persons(text: str) -> str:
+    """A declaration without whose rows its tables hold: saying it, to forget somebody, must make no date stale."""
+    try:
+        content = read_yaml(text)
+    except YAMLError:
+        # With Jinja outside of quotes it is no YAML before dbt has read it.
+        return text
+    for source in content.get("sources", []):
+        for table in source.get("tables", []):
+            config = table.get("config", {})
+            config.get("meta", {}).pop("personal", None)
+            if config.get("meta") == {}:
+                del config["meta"]
+            if table.get("config") == {}:
+                del table["config"]
+    return json.dumps(content, sort_keys=True, default=str)
 
 
 def _without_layout(text: str) -> str:

@@ -17,14 +17,14 @@ is nearer, never negative.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import HDBSCAN, AgglomerativeClustering, BisectingKMeans, KMeans, MiniBatchKMeans
-from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 from segmentation_job.segments.encoding import FloatArray, quantise
@@ -47,6 +47,19 @@ HDBSCAN_SIZES = 12
 # One component alone is a ranking, not a segmentation.
 FAMD_LEAST_COMPONENTS = 2
 RFM_PARTS = 5
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let every library that adds up numbers do so on one thread: the last bits depend on how many there are.
+
+    scikit-learn is loaded first, for the limit holds for what is loaded by then. Nobody else loads it at the top of a
+    module: it takes more than a second, and most steps read models without fitting any.
+    """
+    import sklearn.cluster  # noqa: F401
+
+    with threadpool_limits(limits=1):
+        yield
 
 
 @dataclass(frozen=True)
@@ -164,7 +177,7 @@ class _GeometricAlgorithm:
             raise NoClusteringError(f"{len(rows)} customers are fewer than {k} segments")
         self.inliers_ = np.ones(len(rows), dtype=bool)
         # The last bits of a centroid depend on how many threads added it up.
-        with threadpool_limits(limits=1):
+        with one_thread():
             learned = self._learn(rows, k, seed, _start_means(rows, start, k) if self.can_start else None)
         geometry = Geometry(
             centroids=quantise(learned.centroids),
@@ -206,6 +219,8 @@ class BisectingKMeansAlgorithm(_GeometricAlgorithm):
     def _learn(self, X: FloatArray, k: int, seed: int, means: FloatArray | None) -> Geometry:
         if means is not None:
             return Geometry(means)
+        from sklearn.cluster import BisectingKMeans
+
         fitted = BisectingKMeans(n_clusters=k, n_init=self.restarts, random_state=seed).fit(X)
         return Geometry(fitted.cluster_centers_)
 
@@ -216,6 +231,8 @@ class MiniBatchKMeansAlgorithm(_GeometricAlgorithm):
     can_start: ClassVar[bool] = True
 
     def _learn(self, X: FloatArray, k: int, seed: int, means: FloatArray | None) -> Geometry:
+        from sklearn.cluster import MiniBatchKMeans
+
         starts = {"init": "k-means++", "n_init": self.restarts} if means is None else {"init": means, "n_init": 1}
         return Geometry(MiniBatchKMeans(n_clusters=k, random_state=seed, **starts).fit(X).cluster_centers_)
 
@@ -230,6 +247,8 @@ class GaussianMixtureAlgorithm(_GeometricAlgorithm):
     can_start: ClassVar[bool] = True
 
     def _learn(self, X: FloatArray, k: int, seed: int, means: FloatArray | None) -> Geometry:
+        from sklearn.mixture import GaussianMixture
+
         mixture = GaussianMixture(
             n_components=k,
             covariance_type="full",
@@ -249,6 +268,8 @@ class WardAlgorithm(_GeometricAlgorithm):
     """Ward's agglomeration (1963) of at most 3,000 rows by the seed; everyone else goes to the nearest centroid."""
 
     def _learn(self, X: FloatArray, k: int, seed: int, _means: FloatArray | None) -> Geometry:
+        from sklearn.cluster import AgglomerativeClustering
+
         rows = X[sampled_rows(len(X), WARD_ROWS, seed)]
         clusters = AgglomerativeClustering(n_clusters=k, linkage="ward").fit_predict(rows)
         return Geometry(_cluster_means(rows, clusters, k))
@@ -423,6 +444,8 @@ def famd_loadings(X: FloatArray) -> FloatArray:
 @lru_cache(maxsize=2 * HDBSCAN_SIZES)
 def _dense_regions(content: bytes, shape: tuple[int, int], size: int) -> IntArray:
     """HDBSCAN's labels of rows, −1 for noise. Kept, because a search for each k meets the same ones."""
+    from sklearn.cluster import HDBSCAN
+
     rows = np.frombuffer(content, dtype=np.float64).reshape(shape)
     scan = HDBSCAN(min_cluster_size=size, min_samples=HDBSCAN_NEIGHBOURS, algorithm="kd_tree", n_jobs=1, copy=True)
     labels: IntArray = scan.fit_predict(rows).astype(np.int64)
@@ -431,6 +454,8 @@ def _dense_regions(content: bytes, shape: tuple[int, int], size: int) -> IntArra
 
 
 def _lloyd(X: FloatArray, k: int, seed: int, means: FloatArray | None, restarts: int) -> FloatArray:
+    from sklearn.cluster import KMeans
+
     if means is None:
         kmeans = KMeans(n_clusters=k, n_init=restarts, algorithm="lloyd", random_state=seed)
     else:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.metrics import davies_bouldin_score, pairwise_distances
-from threadpoolctl import threadpool_limits
 
 from segmentation_job.segments.algorithms import (
     ALGORITHMS,
@@ -17,6 +15,7 @@ from segmentation_job.segments.algorithms import (
     IntArray,
     RfmCells,
     RfmQuintiles,
+    one_thread,
     sampled_rows,
     squared_distances,
 )
@@ -226,7 +225,7 @@ def choose_model(values: RawValues, lens: Lens, past: Past | None, incumbent: In
     NoModelError where even 2 segments will not do.
     """
     # A candidate's figures are sums too: their last bits must not depend on threads either.
-    with threadpool_limits(limits=1):
+    with one_thread():
         return _Contest(values, lens, past, incumbent).choice()
 
 
@@ -234,6 +233,8 @@ class _Contest:
     """One choice: the customers, the rules of the lens, and the candidates so far."""
 
     def __init__(self, values: RawValues, lens: Lens, past: Past | None, incumbent: Incumbent | None) -> None:
+        from sklearn.metrics import pairwise_distances
+
         self.X = encode(values, fit_encoding(values, lens))
         self.lens = lens
         self.incumbent = incumbent
@@ -299,6 +300,8 @@ class _Contest:
 
     def candidate(self, algorithm: str, k: int) -> _Candidate:
         """A candidate with its cheap figures and, where these pass, its held-out value."""
+        from sklearn.metrics import davies_bouldin_score
+
         follows = self.incumbent is not None and (algorithm, k) == (self.incumbent.algorithm, self.incumbent.k)
         fitted = ALGORITHMS[algorithm]()
         try:

@@ -6,10 +6,10 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.tree import DecisionTreeClassifier
 
 from segmentation_job.segments.algorithms import IntArray
 from segmentation_job.segments.encoding import (
@@ -29,6 +29,9 @@ from segmentation_job.segments.encoding import (
     ordinal_places,
 )
 from segmentation_job.segments.lenses import SMALL_VALUE_PLACE, VALUE_PLACE, Lens, LensFeature
+
+if TYPE_CHECKING:
+    from sklearn.tree import DecisionTreeClassifier
 
 # In standard deviations of all customers: where a difference deserves a word, and where it deserves "far".
 TRAIT_DIFFERENCE = 0.4
@@ -138,6 +141,8 @@ def shallow_rule(values: RawValues, clusters: IntArray, cluster: int, lens: Lens
     values: (n, d) raw, in the lens's feature order, NaN where missing; a sample will do · clusters: (n,).
     The conditions are a path in a decision tree of depth 3; a condition on a category is that it is this one or not.
     """
+    from sklearn.tree import DecisionTreeClassifier
+
     members = clusters == cluster
     if members.all() or not members.any():
         return Rule("", 0.0, 0.0)

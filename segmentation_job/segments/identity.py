@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from segmentation_job.segments.algorithms import IntArray
 
@@ -106,6 +105,8 @@ def relate_clusters(
 
 def _matched(both: NDArray[np.int64], floor: float) -> list[int | None]:
     """The column that each row is matched with, None where none overlaps enough. both: (k, m) members in common."""
+    from scipy.optimize import linear_sum_assignment
+
     either = both.sum(axis=1, keepdims=True) + both.sum(axis=0, keepdims=True) - both
     overlap = np.where((both >= floor * either) & (both > 0), both / np.maximum(either, 1), 0.0)
     matched: list[int | None] = [None] * len(both)

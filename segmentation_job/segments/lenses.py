@@ -223,7 +223,7 @@ def parse_lens(text: str, origin: str) -> Lens:
     Raises LensError naming file, key and remedy.
     """
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # libyaml is quicker
     except yaml.YAMLError as error:
         raise LensError(f"{origin}: not readable as YAML: {error}; mend the line it names") from error
     return _Reader(origin).lens(content)

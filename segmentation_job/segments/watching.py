@@ -11,12 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
-from segmentation_job.segments.algorithms import IntArray, nearest
+from segmentation_job.segments.algorithms import IntArray, nearest, one_thread
 from segmentation_job.segments.encoding import (
     ABOVE_ZERO,
     CATEGORY,
@@ -380,6 +376,8 @@ def drift(then: FeatureValues, now: FeatureValues, feature: int) -> Drift:
     of chi-square (Yurdakul 2018), which matters in small shops alone. Thresholds as is usual: 0.1 and 0.25 (Siddiqi
     2006).
     """
+    from scipy.stats import chi2
+
     p, q = _binned(then, now, feature)
     if len(p) < 2 or not p.sum() or not q.sum():
         return Drift(0.0, 0.0)
@@ -469,10 +467,13 @@ def _emergence(now: Sample, then: Sample, shift: FloatArray, k: int, nights: int
 
 def _micro_cells(pooled: FloatArray) -> IntArray:
     """Cut rows (n, d) into at most 40 cells by k-means; (n,)."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
     # There are no more cells than distinct rows; equal customers may differ in the last bits once they are aligned.
     distinct = len(np.unique(pooled[: 50 * MICRO_CELLS].round(9), axis=0))
     kmeans = KMeans(n_clusters=min(MICRO_CELLS, distinct), n_init=1, max_iter=_ITERATIONS, random_state=_SEED)
-    with threadpool_limits(limits=1), warnings.catch_warnings():
+    with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         cells: IntArray = kmeans.fit_predict(np.ascontiguousarray(pooled)).astype(np.int64)
     return cells

@@ -1,6 +1,7 @@
 """The warehouse on one machine: a DuckDB file that one process writes at a time."""
 
 import hashlib
+import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -11,7 +12,8 @@ from typing import Self
 import duckdb
 import pyarrow as pa
 
-from segmentation_job.errors import MisconfiguredError, WarehouseLockedError
+from segmentation_job.errors import MisconfiguredError
+from segmentation_job.lock_holder import locks_explained
 from segmentation_job.warehouse.interface import Row
 from segmentation_job.warehouse.tables import SCHEMAS, TABLES, TABLES_VERSION_TABLE
 
@@ -19,20 +21,15 @@ from segmentation_job.warehouse.tables import SCHEMAS, TABLES, TABLES_VERSION_TA
 class DuckDBWarehouse:
     """A DuckDB file, opened for writing, with the pipeline's own tables in place.
 
-    Raises WarehouseLockedError, with DuckDB's words (they name the holder's pid), where another process has it open.
+    Raises WarehouseLockedError, which names the holder and the remedy, where another process has it open.
     """
 
     def __init__(self, path: Path, *, threads: int, memory_limit: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with locks_explained(path):
             self._connection = duckdb.connect(str(path), config={"threads": threads, "memory_limit": memory_limit})
-        except duckdb.IOException as error:
-            if "Could not set lock" in str(error):
-                raise WarehouseLockedError(
-                    f"{path} is open in another process: {error}\n"
-                    "Wait for the run that holds it, or end that process; a dead process holds no lock."
-                ) from error
-            raise
+        # What a killed process had spilled: nobody else has the file open now, and DuckDB itself leaves it there.
+        shutil.rmtree(path.with_name(f"{path.name}.tmp"), ignore_errors=True)
         self._seen_tables: set[str] = set()
         self._connection.execute("set TimeZone = 'UTC'")
         self._put_tables_in_place()
@@ -161,6 +158,15 @@ class DuckDBWarehouse:
         )
         return f"{found[0][0]}:{found[0][1]}"
 
+    def give_back_room(self) -> None:
+        self._connection.execute("checkpoint")
+
+    def bytes_in_use(self) -> int:
+        found = self.rows(
+            "select sum(block_size * used_blocks) from pragma_database_size() where database_name = current_database()"
+        )
+        return int(found[0][0] or 0)
+
     def feature_sql(
         self, schema: str, columns_by_table: Mapping[str, Sequence[str]], text_columns: Collection[str]
     ) -> str:
@@ -201,6 +207,23 @@ class DuckDBWarehouse:
         )
         return sorted(str(customer_id) for (customer_id,) in found)
 
+    def copy_to(self, path: Path) -> None:
+        """Write everything into a new file, which holds nothing of what was ever deleted; nothing is left in a log."""
+        self._connection.execute("checkpoint")
+        name = self.rows("select current_database()")[0][0]
+        self._connection.execute(f"attach '{_quoted(path)}' as rewritten")
+        try:
+            self._connection.execute(f'copy from database "{name}" to rewritten')
+            self._connection.execute("checkpoint rewritten")
+        finally:
+            self._connection.execute("detach rewritten")
+
+    def replace_in_views(self, old: str, new: str) -> None:
+        """Let the views that read files at paths with one beginning read them at paths with another."""
+        for (sql,) in self.rows("select sql from duckdb_views() where not internal and contains(sql, ?)", (old,)):
+            changed = str(sql).replace(old, new)
+            self._connection.execute(changed.replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1))
+
     def _delete(self, table: str, key: Mapping[str, object]) -> None:
         condition, values = _condition(key)
         self._connection.execute(f"delete from {table} where {condition}", values)
@@ -208,3 +231,7 @@ class DuckDBWarehouse:
 
 def _condition(key: Mapping[str, object]) -> tuple[str, list[object]]:
     return " and ".join(f'"{column}" = ?' for column in key) or "1 = 1", list(key.values())
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")

@@ -56,6 +56,14 @@ class Warehouse(Protocol):
         """Return a hash of the rows with the key's values: equal content, equal hash, on every engine."""
         ...
 
+    def give_back_room(self) -> None:
+        """Let new rows take the room of deleted ones; outside a transaction."""
+        ...
+
+    def bytes_in_use(self) -> int:
+        """Return the bytes that the rows take on disk, without the room that is free for new ones."""
+        ...
+
     def feature_sql(
         self, schema: str, columns_by_table: Mapping[str, Sequence[str]], text_columns: Collection[str]
     ) -> str:

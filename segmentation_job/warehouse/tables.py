@@ -263,6 +263,12 @@ TABLES: Final[tuple[tuple[str, str], ...]] = (
     _create(
         "pipeline.publications", "(as_of_date date not null, marts_version varchar not null, file varchar not null)"
     ),
+    # Dates that somebody was forgotten out of: while their rows and logic are these, a run takes features and forecasts
+    # over as they are, since others' were computed beside those who are gone.
+    _create(
+        "pipeline.pruned_dates",
+        "(as_of_date date not null, rows_hash varchar not null, features_version varchar not null)",
+    ),
     _create("candidate.labels", _LABELS),
     _create("candidate.models", _MODELS.format(run_date=_RUN_DATE)),
     _create("candidate.model_candidates", _MODEL_CANDIDATES.format(run_date=_RUN_DATE)),
@@ -321,8 +327,8 @@ TABLES: Final[tuple[tuple[str, str], ...]] = (
         "pipeline.models_in_effect",
         "(lens varchar not null, model_version varchar not null, valid_from date not null, valid_to date)",
     ),
-    # Runs that a run today would compute from something else.
-    _create("pipeline.stale_runs", "(as_of_date date not null, lens varchar not null)"),
+    # Runs that a run today would compute from something else, and why.
+    _create("pipeline.stale_runs", "(as_of_date date not null, lens varchar not null, reason varchar)"),
     _create(
         "pipeline.model_statuses", "(lens varchar not null, model_version varchar not null, status varchar not null)"
     ),

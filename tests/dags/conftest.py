@@ -17,17 +17,17 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 from airflow.sdk import DAG  # noqa: E402 - reads the environment above
 
-ParseDag = Callable[[], DAG]
+ParseDag = Callable[..., DAG]
 FakeCommand = Callable[[str], Path]
 
 
 @pytest.fixture
 def parse_dag() -> ParseDag:
-    """Return a function that parses the DAG file afresh, with the environment of that moment."""
+    """Return a function that parses a DAG afresh, the nightly one by default, with the environment of that moment."""
 
-    def parse() -> DAG:
-        path = PROJECT_DIR / "dags" / "customer_segmentation.py"
-        specification = importlib.util.spec_from_file_location("customer_segmentation_dag", path)
+    def parse(name: str = "customer_segmentation") -> DAG:
+        path = PROJECT_DIR / "dags" / f"{name}.py"
+        specification = importlib.util.spec_from_file_location(f"{name}_dag", path)
         assert specification is not None
         assert specification.loader is not None
         module = importlib.util.module_from_spec(specification)

@@ -22,6 +22,8 @@ from segmentation_job.airflow_environment import (
 )
 from segmentation_job.steps import DAG_ID, POOL
 
+from .conftest import FakeCommand
+
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 
 # One worker prepares the metadata that these tests share.
@@ -100,6 +102,14 @@ def test_secrets_are_generated_and_for_their_owner_alone(prepared: dict[str, str
     assert (other / "airflow.cfg").read_text() != (home / "airflow.cfg").read_text()
 
 
+def test_a_secret_that_a_kill_cut_off_is_generated_anew(tmp_path: Path) -> None:
+    unfinished = tmp_path / "airflow.cfg.unfinished"
+    unfinished.write_text("# Generated secr")
+    module._write_secrets(tmp_path)
+    assert "jwt_secret" in (tmp_path / "airflow.cfg").read_text()
+    assert not unfinished.exists()
+
+
 def test_preparing_again_starts_no_process(prepared: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: object, **_options: object) -> None:
         raise AssertionError("nothing was to be done")
@@ -154,14 +164,63 @@ def test_a_first_migration_that_was_killed_is_begun_afresh(
     assert not (home / "airflow.db.new").exists()
 
 
+def test_the_metadata_of_a_database_server_is_migrated_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = "postgresql+psycopg2://airflow:a-password@127.0.0.1:5432/airflow"
+    environment = environment_in(tmp_path) | {module.CONNECTION_VARIABLE: server}
+    calls: list[tuple[tuple[str, ...], str]] = []
+    monkeypatch.setattr(
+        module, "_run_airflow", lambda words, given: calls.append((words[:2], given[module.CONNECTION_VARIABLE]))
+    )
+    assert prepare_airflow(environment) is True
+    assert prepare_airflow(environment) is True
+    assert calls == [(("db", "migrate"), server), (("pools", "set"), server)] * 2
+    assert not (home_of(environment) / "airflow.db").exists()
+    assert (home_of(environment) / module.PASSWORDS_FILE).exists()
+
+
 def test_a_migration_that_fails_shows_airflows_own_words(tmp_path: Path) -> None:
     environment = environment_in(tmp_path) | {"AIRFLOW__CORE__EXECUTOR": "NoSuchExecutor"}
-    environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = "unused"
     home_of(environment).mkdir()
     (home_of(environment) / "airflow.db").write_text("this is no database, though it has its name" * 50)
     with pytest.raises(AirflowError, match=r"(?s)airflow db migrate.*not a database"):
         prepare_airflow(environment)
     assert not (home_of(environment) / "prepared").exists()
+
+
+def test_a_step_that_fails_for_good_is_told_once_and_one_that_is_tried_again_is_not(
+    prepared: dict[str, str], fake_segmentation: FakeCommand, tmp_path: Path
+) -> None:
+    alerts = tmp_path / "alerts"
+    # The first attempt at the check is killed, the second is done, and the step after it finds a setting wrong.
+    calls = fake_segmentation(
+        f'[ "$1" = check ] && [ ! -e "{tmp_path}/killed" ] && touch "{tmp_path}/killed" && kill -9 $$\n'
+        '[ "$1" = build ] && exit 5\nexit 0'
+    )
+    environment = prepared | {
+        "PATH": f"{calls.parent / 'bin'}{os.pathsep}{prepared['PATH']}",
+        "PYTHONPATH": str(PROJECT_DIR),
+        "SEGMENTATION_ALERT_COMMAND": f"tee -a '{alerts}'",
+        "SEGMENTATION_FAULT_RETRY_MINUTES": "0.001",
+    }
+    command = module.airflow_command("dags", "test", DAG_ID, "2018-01-05T02:00:00+00:00")
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    asked = [line.partition(" --")[0] for line in calls.read_text().splitlines()]
+    assert asked == ["check", "check", "build facts"], finished.stdout[-3000:]
+    (alert,) = [json.loads(line) for line in alerts.read_text().splitlines()]
+    assert alert.pop("run")
+    assert alert.pop("log_url").startswith("http://127.0.0.1:8080/dags/")
+    assert alert.pop("remedy").endswith("Follow docs/runbook.md, section “Nightly failure”.")
+    assert alert == {
+        "kind": "failed_step",
+        "dag": DAG_ID,
+        "as_of": "2018-01-05",
+        "step": "build_facts",
+        "exit_code": 5,
+        "meaning": "a lens, a suite or a setting is wrong",
+        "details": {},
+    }
 
 
 def test_a_taken_port_is_named_before_anything_starts(prepared: dict[str, str]) -> None:

@@ -2,87 +2,27 @@
 
 import os
 import shutil
-import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
-from urllib.error import HTTPError
-from urllib.parse import quote
 
 import duckdb
 import pytest
 
-from segmentation_job.airflow_environment import (
-    RunningAirflow,
-    airflow_environment,
-    prepare_airflow,
-    request_json,
-    running_airflow,
-)
+from segmentation_job.airflow_client import BackfillIsOpenError, DagRun
+from segmentation_job.airflow_environment import AirflowError, airflow_environment
 from segmentation_job.steps import DAG_ID, STEPS
+from tests.support.airflow_deployment import AirflowDeployment, deployed_airflow
+from tests.support.postgres_server import free_port
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 DATES = (date(2017, 11, 30), date(2017, 12, 1), date(2017, 12, 2))
 DEADLINE = 420.0
-PATIENCE = 60.0
-ENDED = {"success", "failed"}
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """An Airflow that runs, and where its tasks read and write.
-
-    airflow: its processes and API. data_dir: the tasks' SEGMENTATION_DATA_DIR.
-    """
-
-    airflow: RunningAirflow
-    data_dir: Path
-
-    def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        return request_json(method, f"{self.airflow.url}/api/v2/{path}", token=self.airflow.token(), body=body)
-
-    def create_backfill(self, first: date, last: date) -> dict[str, Any]:
-        """Create a backfill as a client would: asked again where Airflow found its SQLite locked.
-
-        Airflow then takes back what it had created, answers 503, and says that SQLite does not bear concurrent
-        access: the scheduler writes at any moment, and in 60 requests two met it.
-        """
-        body = {
-            "dag_id": DAG_ID,
-            "from_date": f"{first}T00:00:00Z",
-            "to_date": f"{last}T23:59:59Z",
-            "dag_run_conf": {},
-        }
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return self.call("POST", "backfills", body)
-            except HTTPError as error:
-                if error.code != 503 or time.monotonic() > until:
-                    raise
-            time.sleep(1.0)
-
-    def task_logs(self, run_id: str) -> str:
-        folder = self.airflow.home / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}"
-        tails = []
-        for path in sorted(folder.glob("*/*.log"), key=lambda path: path.stat().st_mtime):
-            tail = "\n".join(path.read_text(errors="replace").splitlines()[-15:])
-            tails.append(f"--- {path.relative_to(folder)}\n{tail}")
-        return "\n".join(tails[-2:])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture
-def deployment(sliced_landing: Path, tmp_path: Path) -> Iterator[Deployment]:
+def deployment(sliced_landing: Path, tmp_path: Path) -> Iterator[AirflowDeployment]:
     """A real Airflow over a copy of a data folder in which a slice of real data has landed."""
     data_dir = tmp_path / "data"
     shutil.copytree(sliced_landing, data_dir, symlinks=True)
@@ -92,23 +32,22 @@ def deployment(sliced_landing: Path, tmp_path: Path) -> Iterator[Deployment]:
     # What fails here fails for good: the test shall say so at once.
     environment |= {"SEGMENTATION_SOURCE_RETRIES": "0", "SEGMENTATION_FAULT_RETRIES": "0"}
     environment |= {"SEGMENTATION_LENSES": "overall"}
-    prepare_airflow(environment)
-    with running_airflow(environment) as airflow:
-        yield Deployment(airflow=airflow, data_dir=data_dir)
+    with deployed_airflow(environment) as deployed:
+        yield deployed
 
 
-def wait_for_runs(deployment: Deployment, count: int) -> list[dict[str, Any]]:
+def wait_for_runs(deployment: AirflowDeployment, count: int) -> list[DagRun]:
     """Return the backfill's runs once all have ended; fail as soon as one has failed."""
     until = time.monotonic() + DEADLINE
     while True:
-        runs = deployment.call("GET", f"dags/{DAG_ID}/dagRuns?run_type=backfill")["dag_runs"]
-        failed = [run["dag_run_id"] for run in runs if run["state"] == "failed"]
+        runs = deployment.client.dag_runs(DAG_ID, DATES[0], DATES[-1])
+        failed = [run.run_id for run in runs if run.state == "failed"]
         if failed:
             pytest.fail(f"{failed[0]} failed:\n{deployment.task_logs(failed[0])}")
-        if len(runs) == count and all(run["state"] in ENDED for run in runs):
-            return list(runs)
+        if len(runs) == count and all(run.has_ended for run in runs):
+            return runs
         if time.monotonic() > until:
-            states = {run["dag_run_id"]: run["state"] for run in runs}
+            states = {run.run_id: run.state for run in runs}
             pytest.fail(f"the backfill did not end in {DEADLINE:.0f} s: {states}")
         ended = deployment.airflow.ended()
         if ended is not None:
@@ -117,19 +56,25 @@ def wait_for_runs(deployment: Deployment, count: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.timeout(600)
-def test_a_backfill_of_three_dates_ends_with_the_three_dates_in_the_history(deployment: Deployment) -> None:
+def test_a_backfill_of_three_dates_ends_with_the_three_dates_in_the_history(deployment: AirflowDeployment) -> None:
+    client = deployment.client
+    with pytest.raises(AirflowError, match="is paused"):
+        client.create_backfill(DAG_ID, DATES[0], DATES[-1])
     # Unpausing starts the latest scheduled run too: the slice ends years before it, so its check refuses.
-    deployment.call("PATCH", f"dags/{DAG_ID}", {"is_paused": False})
-    backfill = deployment.create_backfill(DATES[0], DATES[-1])
-    assert backfill["dag_id"] == DAG_ID
+    client.unpause(DAG_ID)
+    # All at once: the DAG's own max_active_runs does not bind a backfill.
+    backfill = client.create_backfill(DAG_ID, DATES[0], DATES[-1], max_active_runs=len(DATES))
+    assert (backfill.first_date, backfill.last_date) == (DATES[0], DATES[-1])
+    assert [opened.id for opened in client.open_backfills(DAG_ID)] == [backfill.id]
+    with pytest.raises(BackfillIsOpenError):
+        client.create_backfill(DAG_ID, DATES[0], DATES[0])
 
     runs = wait_for_runs(deployment, count=len(DATES))
 
-    assert sorted(run["logical_date"][:10] for run in runs) == [str(day) for day in DATES]
+    assert [(run.as_of, run.run_type) for run in runs] == [(day, "backfill") for day in DATES]
     for run in runs:
-        path = f"dags/{DAG_ID}/dagRuns/{quote(run['dag_run_id'], safe='')}/taskInstances"
-        states = {task["task_id"]: task["state"] for task in deployment.call("GET", path)["task_instances"]}
-        assert states == {step.name: "success" for step in STEPS}
+        assert client.task_states(DAG_ID, run.run_id) == {step.name: "success" for step in STEPS}
+    assert client.dag_run_state(DAG_ID, DATES[0]) == "success"
 
     with duckdb.connect(str(deployment.data_dir / "serving" / "segments.duckdb"), read_only=True) as published:
         recorded = published.execute("select distinct as_of_date from segmentation_runs order by as_of_date").fetchall()

@@ -17,7 +17,7 @@ from segmentation_job.airflow_step import (
     SegmentationStep,
     raise_for_exit_code,
 )
-from segmentation_job.steps import STEPS, ExitCode, RetrySettings, step_named
+from segmentation_job.steps import RETAIN, STEPS, ExitCode, RetrySettings, step_named
 
 from .conftest import PROJECT_DIR, FakeCommand
 
@@ -40,6 +40,7 @@ def test_a_task_runs_the_command_of_its_step_for_the_date(fake_segmentation: Fak
     assert calls.read_text().splitlines() == [
         "check --as-of 2018-01-01",
         "build facts --as-of 2018-01-01",
+        "repair-recent --as-of 2018-01-01",
         "build features --as-of 2018-01-01",
         "gate features --as-of 2018-01-01",
         "forecast --as-of 2018-01-01",
@@ -50,6 +51,12 @@ def test_a_task_runs_the_command_of_its_step_for_the_date(fake_segmentation: Fak
         "build marts --as-of 2018-01-01",
         "publish --as-of 2018-01-01",
     ]
+
+
+def test_the_retention_runs_for_no_date(fake_segmentation: FakeCommand, tmp_path: Path) -> None:
+    calls = fake_segmentation("exit 0")
+    task_for(RETAIN.name, tmp_path).run_command(force=True, attempt=1)
+    assert calls.read_text().splitlines() == ["retain"]
 
 
 def test_force_reaches_the_check_alone(fake_segmentation: FakeCommand, tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from tests.conftest import FIRST_NIGHT, SECOND_NIGHT, CopyNights
 from tests.support import segment_reader
 from tests.support.nights import Nights
-from tests.support.rows import Rows, differences, published_rows
+from tests.support.rows import differences, published_rows
+from tests.support.same_segments import published, rows_in_the_words_of
 
 
 @contextmanager
@@ -64,11 +64,6 @@ def reversed_order(sliced_landing: Path, copy_nights: CopyNights) -> Nights:
     assert [day for day, reason in stale if reason] == [SECOND_NIGHT], stale
     nights.run(SECOND_NIGHT)
     return nights
-
-
-def published(nights: Nights, sql: str) -> list[tuple[Any, ...]]:
-    with duckdb.connect(str(nights.serving_link), read_only=True) as connection:
-        return connection.execute(sql).fetchall()
 
 
 @pytest.mark.usefixtures("in_order")
@@ -170,49 +165,6 @@ def test_each_interval_of_the_history_ends_where_the_next_begins(in_order: Night
         else:
             assert ends is None
     assert history[-1][3] is None
-
-
-def keys_by_segment(nights: Nights) -> dict[tuple[str, str], set[str]]:
-    """Return, by lens and id, the durable keys that resolve to it."""
-    keys: dict[tuple[str, str], set[str]] = {}
-    for lens, segment_id, key in nights.query(
-        "select segments.lens, coalesce(superseded.superseded_by, segments.segment_id), segment_key"
-        " from promoted.segments as segments left join promoted.superseded_segments as superseded"
-        " on segments.lens = superseded.lens and segments.segment_id = superseded.segment_id"
-    ):
-        keys.setdefault((lens, segment_id), set()).add(key)
-    return keys
-
-
-def rows_in_the_words_of(other: Nights, nights: Nights) -> Rows:
-    """Return a run's published rows with the id and name of each segment replaced by the other run's for the same one.
-
-    The first publication of a segment gives it its id and its name, so these alone depend on the order of dates.
-    """
-    own, others = keys_by_segment(nights), keys_by_segment(other)
-    names = dict(published(nights, "select segment_id, name from segments"))
-    other_names = dict(published(other, "select segment_id, name from segments"))
-    words: dict[str, str] = {}
-    for (lens, segment_id), keys in own.items():
-        same = [other_id for (other_lens, other_id), found in others.items() if other_lens == lens and found & keys]
-        assert len(same) == 1, f"{segment_id} is {len(same)} segments of the other run: {same}"
-        words[repr(segment_id)] = repr(same[0])
-        words[repr(names[segment_id])] = repr(other_names[same[0]])
-    translated = {}
-    for table, (header, *rows) in published_rows(nights.serving_link).items():
-        worded = [
-            place
-            for place, column in enumerate(header)
-            if column.split(" ")[0].endswith(("segment_id", "segment_name"))
-        ]
-        translated[table] = [
-            header,
-            *sorted(
-                tuple(words.get(value, value) if place in worded else value for place, value in enumerate(row))
-                for row in rows
-            ),
-        ]
-    return translated
 
 
 def test_dates_in_the_other_order_end_with_the_same_rows_once_the_stale_one_is_run_again(

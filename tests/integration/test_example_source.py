@@ -4,7 +4,6 @@ All figures are as of 2024-07-01; every date of the files lies before it.
 """
 
 import shutil
-from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from tests.support.example_shop import AS_OF, example_night
 from tests.support.nights import PROJECT_DIR, Nights
-from tests.support.shared_builds import built_once
-
-AS_OF = date(2024, 7, 1)
 
 # Every dirty line of the demonstration files, and no other.
 QUARANTINE = {
@@ -113,12 +110,7 @@ C02 = {
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Nights:
-    def build(place: Path) -> None:
-        nights = Nights(place, {"SOURCE": "example_csv"})
-        assert nights.command("land").exit_code == 0
-        nights.run(AS_OF)
-
-    return Nights(built_once(tmp_path_factory, "example_csv", build), {"SOURCE": "example_csv"})
+    return example_night(tmp_path_factory)
 
 
 def served(nights: Nights, sql: str) -> list[tuple[Any, ...]]:

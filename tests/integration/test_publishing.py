@@ -13,7 +13,8 @@ import duckdb
 import pytest
 
 from segmentation_job.errors import SegmentationError
-from segmentation_job.publishing import publish, sweep_leftovers
+from segmentation_job.publishing import describe_rollback, point_link, publish, roll_back, sweep_leftovers
+from segmentation_job.steps import ExitCode
 from tests.conftest import FIRST_NIGHT, CopyNights
 from tests.support import every_row
 from tests.support.nights import PROJECT_DIR, Nights
@@ -74,11 +75,25 @@ def test_the_last_five_nights_are_kept(tiny_marts: TinyMarts) -> None:
     assert tiny_marts.kept() == [f"2018-01-{day:02d}" for day in range(3, 8)]
 
 
-def test_of_a_night_published_twice_the_newer_file_is_kept(tiny_marts: TinyMarts) -> None:
-    first = tiny_marts.publish(date(2018, 1, 1))
-    second = tiny_marts.publish(date(2018, 1, 1))
-    assert not first.exists()
-    assert tiny_marts.link.resolve() == second
+def test_of_a_night_published_twice_the_newer_file_is_kept_and_the_older_for_one_publication_more(
+    tiny_marts: TinyMarts,
+) -> None:
+    first, second = (tiny_marts.publish(date(2018, 1, 1)) for _ in range(2))
+    # Who has followed the link to it a moment ago opens it now.
+    assert first.exists()
+    third = tiny_marts.publish(date(2018, 1, 1))
+    assert (first.exists(), second.exists()) == (False, True)
+    assert tiny_marts.link.resolve() == third
+
+
+def test_a_backfill_of_earlier_dates_pushes_no_night_out(tiny_marts: TinyMarts) -> None:
+    nights = [date(2018, 1, day) for day in range(1, 6)]
+    for night in nights:
+        tiny_marts.publish(night)
+    for backfilled in range(6):
+        # A date before them is one more interval of the history: what is current stays the newest night.
+        tiny_marts.publish(nights[-1], customers=4 + backfilled)
+    assert sorted(set(tiny_marts.kept())) == [str(night) for night in nights]
 
 
 def test_what_is_served_is_kept_however_old_its_date_is(tiny_marts: TinyMarts) -> None:
@@ -136,12 +151,129 @@ def test_a_sweep_takes_unfinished_files_and_stray_logs_and_nothing_else(tiny_mar
     served = tiny_marts.publish(date(2018, 1, 1))
     leftovers = [
         tiny_marts.published / name
-        for name in (".unfinished.duckdb", ".unfinished.duckdb.wal", ".current.duckdb.unfinished", f"{served.name}.wal")
+        for name in (
+            ".unfinished.duckdb",
+            ".unfinished.duckdb.wal",
+            ".current.duckdb.unfinished",
+            f"{served.name}.wal",
+            f"{served.name}.wal.checkpoint",
+        )
     ]
     for path in leftovers:
         path.write_text("half of something")
+    leftovers.append(tiny_marts.published / ".unfinished.spilled")
+    leftovers[-1].mkdir()
+    (leftovers[-1] / "duckdb_temp_storage-0.tmp").write_text("rows")
     assert sorted(sweep_leftovers(tiny_marts.published)) == sorted(leftovers)
     assert sorted(path.name for path in tiny_marts.published.iterdir()) == ["current.duckdb", served.name]
+
+
+def served_date(tiny_marts: TinyMarts) -> str:
+    with duckdb.connect(str(tiny_marts.link), read_only=True) as reader:
+        return str(reader.execute("select max(as_of_date) from customer_segments").fetchall()[0][0])
+
+
+def test_a_rollback_serves_the_publication_before_and_the_next_one_serves_the_new_night_again(
+    tiny_marts: TinyMarts,
+) -> None:
+    first, second, third = (tiny_marts.publish(date(2018, 1, day)) for day in (1, 2, 3))
+    with duckdb.connect(str(tiny_marts.link), read_only=True) as reader:
+        before, now = roll_back(tiny_marts.published, tiny_marts.link, None)
+        assert reader.execute("select max(as_of_date) from customer_segments").fetchall() == [(date(2018, 1, 3),)]
+    assert (before.night.path, now.night.path) == (third, second)
+    assert [night.path for night in now.newer] == [third]
+    assert abs(datetime.now(UTC) - now.since) < timedelta(minutes=1)
+    assert served_date(tiny_marts) == "2018-01-02"
+    assert (tiny_marts.published / "current.duckdb").resolve() == second
+    roll_back(tiny_marts.published, tiny_marts.link, None)
+    assert served_date(tiny_marts) == "2018-01-01"
+    said = describe_rollback(tiny_marts.published)
+    assert said is not None
+    assert f"{first.name} since" in said
+    assert f"--to {third.name}" in said
+
+    tiny_marts.publish(date(2018, 1, 4), kept_nights=1)
+
+    assert served_date(tiny_marts) == "2018-01-04"
+    assert describe_rollback(tiny_marts.published) is None
+    # What was served until then stays for one publication more, though it is the oldest.
+    assert tiny_marts.kept() == ["2018-01-01", "2018-01-04"]
+
+
+def test_a_rollback_takes_a_night_or_a_file_and_goes_forward_too(tiny_marts: TinyMarts) -> None:
+    first, second, third = (tiny_marts.publish(date(2018, 1, day)) for day in (1, 2, 3))
+    for wanted, expected in (("2018-01-01", first), (third.name, third), (str(second), second)):
+        roll_back(tiny_marts.published, tiny_marts.link, wanted)
+        assert tiny_marts.link.resolve() == expected
+        assert tiny_marts.link.resolve() == (tiny_marts.published / "current.duckdb").resolve()
+
+
+def test_a_rollback_works_while_a_run_writes_the_warehouse(tiny_marts: TinyMarts) -> None:
+    for day in (1, 2):
+        tiny_marts.publish(date(2018, 1, day))
+    with duckdb.connect(str(tiny_marts.warehouse)):
+        roll_back(tiny_marts.published, tiny_marts.link, "2018-01-01")
+    assert served_date(tiny_marts) == "2018-01-01"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("2018-01-09", "is not kept"),
+        ("../warehouse.duckdb", "is not kept"),
+        ("2018-01-03", "is served already"),
+        ("2018-01-01", "labelled twice"),
+        ("2018-01-02", "cannot be read"),
+    ],
+)
+def test_a_rollback_refuses_what_is_not_kept_or_not_sound_and_changes_nothing(
+    tiny_marts: TinyMarts, wanted: str, said: str
+) -> None:
+    first, second, third = (tiny_marts.publish(date(2018, 1, day)) for day in (1, 2, 3))
+    with duckdb.connect(str(first)) as connection:
+        connection.execute("insert into customer_segments select * from customer_segments limit 1")
+    os.truncate(second, second.stat().st_size // 2)
+    with pytest.raises(SegmentationError, match=said):
+        roll_back(tiny_marts.published, tiny_marts.link, wanted)
+    assert tiny_marts.link.resolve() == third
+    assert served_date(tiny_marts) == "2018-01-03"
+
+
+def test_a_rollback_leaves_a_serving_link_that_leads_to_another_source(tiny_marts: TinyMarts) -> None:
+    for day in (1, 2):
+        tiny_marts.publish(date(2018, 1, day))
+    other = tiny_marts.link.parent / "of_another_source.duckdb"
+    other.touch()
+    point_link(tiny_marts.link, other)
+    _, now = roll_back(tiny_marts.published, tiny_marts.link, None)
+    assert now.night.as_of == date(2018, 1, 1)
+    assert tiny_marts.link.resolve() == other
+
+
+def test_where_the_oldest_file_is_served_there_is_nothing_to_go_back_to(tiny_marts: TinyMarts) -> None:
+    with pytest.raises(SegmentationError, match="nothing is published"):
+        roll_back(tiny_marts.published, tiny_marts.link, None)
+    tiny_marts.publish(date(2018, 1, 1))
+    with pytest.raises(SegmentationError, match="published before it"):
+        roll_back(tiny_marts.published, tiny_marts.link, None)
+
+
+def test_a_night_with_nothing_to_do_leaves_a_rollback_and_says_so(first_night: Nights, copy_nights: CopyNights) -> None:
+    nights = copy_nights(first_night, "rolled_back")
+    nights.run(FIRST_NIGHT, first="publish")
+    newest = nights.serving_link.resolve()
+    rolled_back = nights.command("rollback")
+    assert rolled_back.exit_code == 0, rolled_back.output
+    earlier = nights.serving_link.resolve()
+    assert earlier != newest
+    assert "The next publication serves the new night again" in rolled_back.output
+    check = nights.step("check", FIRST_NIGHT)
+    assert check.exit_code == ExitCode.NOTHING_TO_DO
+    assert f"{earlier.name} since" in check.output
+    assert nights.serving_link.resolve() == earlier
+    assert f"{earlier.name} since" in nights.command("summary").output
+    listed = nights.command("rollback", "--list").output.splitlines()
+    assert [earlier.name in line and "served since" in line for line in listed] == [True, False]
 
 
 def kill_in_mid_write(nights: Nights, after: float) -> bool:

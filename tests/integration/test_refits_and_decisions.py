@@ -5,7 +5,6 @@ The features are those of a small simulated shop, built once by dbt for every da
 
 import itertools
 import random
-import re
 from collections import Counter
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -13,40 +12,29 @@ from pathlib import Path
 
 import pytest
 
-from segmentation_job.landing.simulated_shop.options import ShopOptions
-from segmentation_job.runs.calendar import LOOKBACK_DAYS
 from segmentation_job.runs.decisions import Decision, DecisionKind
+from segmentation_job.runs.forgetting import forget_in_warehouse, read_truth
 from segmentation_job.runs.versions import read_logic_versions
 from segmentation_job.runs.watching import watch_dates
 from segmentation_job.segments.lenses import Lens
-from segmentation_job.settings import PROJECT_DIR
-from tests.measurements.shops import BuiltFeatures, shipped_lens, shop_features
+from tests.measurements.shops import BuiltFeatures
 from tests.support.prebuilt import PrebuiltNights, prebuilt_nights
-from tests.support.shared_builds import built_once
+from tests.support.summer_shop import FIRST_REFIT, SECOND_REFIT, THIRD_REFIT, built_summer, summer_lens
 
-FIRST_REFIT, SECOND_REFIT, THIRD_REFIT = date(2025, 6, 1), date(2025, 7, 1), date(2025, 8, 1)
-LAST_DAY = date(2025, 8, 12)
 # A Monday, old enough for a check against 56 nights before.
 LAST_DATE = date(2025, 8, 11)
 DATES = (date(2025, 6, 4), date(2025, 6, 20), SECOND_REFIT, date(2025, 7, 2), date(2025, 7, 17), LAST_DATE)
-CUSTOMERS = 400
 DECIDED_AT = datetime.fromisoformat("2025-06-25 09:00")
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> BuiltFeatures:
-    days = [FIRST_REFIT + timedelta(days=night) for night in range((LAST_DAY - FIRST_REFIT).days + 1)]
-    lookbacks = [refit - timedelta(days=LOOKBACK_DAYS) for refit in (FIRST_REFIT, SECOND_REFIT, THIRD_REFIT)]
-    options = ShopOptions(customers=CUSTOMERS, seed=41, drift=0.3)
-    folder = built_once(
-        tmp_path_factory, "summer", lambda place: (shop_features(place, options, [*days, *lookbacks]), None)[1]
-    )
-    return shop_features(folder, options, [*days, *lookbacks])
+    return built_summer(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def lens() -> Lens:
-    return replace(shipped_lens("overall"), k_min=4, k_max=5, smallest_share=0.01)
+    return summer_lens()
 
 
 @pytest.fixture(scope="module")
@@ -214,26 +202,19 @@ def test_a_renamed_segment_keeps_its_name_over_two_refits(fresh: PrebuiltNights,
         )
     )
     nights.run_all([date(2025, 7, 2), date(2025, 8, 6)])
-    assert published_names(nights)[segment_id] == "The regulars"
-    assert len(published_names(nights)) > 1
+    assert nights.published_names()[segment_id] == "The regulars"
+    assert len(nights.published_names()) > 1
     # No segment born later takes the name.
     assert nights.rows("select 1 from promoted.segments where name = 'The regulars'") == []
 
     # Its line is taken out of the file: the next run takes it back.
     nights.decisions.clear()
     nights.run(date(2025, 8, 6))
-    assert published_names(nights)[segment_id] != "The regulars"
+    assert nights.published_names()[segment_id] != "The regulars"
     events = nights.rows(
         "select event from promoted.registry_events where subject_key = ? order by event_number", [key]
     )
     assert [event for (event,) in events] == ["born", "renamed", "decision_withdrawn"]
-
-
-def published_names(nights: PrebuiltNights) -> dict[str, str]:
-    """Return what the marts call each segment: their own SQL, its sources written as dbt writes them."""
-    model = (PROJECT_DIR / "dbt_project" / "models" / "marts" / "segment_aliases.sql").read_text()
-    sql = re.sub(r"\{\{ source\('(\w+)', '(\w+)'\) \}\}", r"\1.\2", re.sub(r"\{\{ config\(.*?\) \}\}", "", model))
-    return dict(nights.rows(f"select segment_id, segment_name from ({sql})"))
 
 
 def test_a_model_that_was_in_effect_and_is_held_can_be_approved_again(fresh: PrebuiltNights, tmp_path: Path) -> None:
@@ -304,3 +285,78 @@ def test_a_lens_that_cannot_be_fitted_is_left_out_and_says_why(
     assert "2 are needed" in outcomes["hopeless"].reason
     assert nights.rows("select distinct lens from promoted.labels") == [("overall",)]
     assert nights.stale() == []
+
+
+def who_settle_alone(nights: PrebuiltNights) -> tuple[date, list[str]]:
+    """Return a Monday that a Thursday's labels lean on because of a few customers alone, and these customers."""
+    found = nights.rows(
+        "select date_trunc('week', first_seen_date + interval 7 day)::date as monday, list(customer_id order by 1)"
+        " from intermediate.int_customer_first_seen where first_seen_date >= ? group by 1 order by count(*), 1",
+        [SECOND_REFIT],
+    )
+    leaned = mondays_leaned_on(nights)
+    return next((monday, sorted(customers)) for monday, customers in found if monday in leaned)
+
+
+def mondays_leaned_on(nights: PrebuiltNights) -> set[date]:
+    assert not watch_dates(DATES[4], FIRST_REFIT)
+    rows = nights.rows("select leans_on_date from promoted.run_dates where as_of_date = ?", [DATES[4]])
+    return {day for (day,) in rows if day.weekday() == 0}
+
+
+def forget(nights: PrebuiltNights, customers: list[str]) -> None:
+    """Do what `segmentation forget` does in the warehouse; facts and features are built without them by hand."""
+    with nights.warehouse() as warehouse:
+        before = read_truth(warehouse)
+        tables = warehouse.rows(
+            "select table_schema, table_name from information_schema.columns"
+            " inner join information_schema.tables using (table_catalog, table_schema, table_name)"
+            " where column_name = 'customer_id' and table_type = 'BASE TABLE'"
+            " and table_schema in ('staging', 'intermediate', 'prebuilt')"
+        )
+        for schema, table in tables:
+            warehouse.rows(f"delete from {schema}.{table} where list_contains(?, customer_id)", (customers,))
+        warehouse.rows("update intermediate.int_input_scope set rows_hash = concat(rows_hash, ' without them')")
+        warehouse.rows("update prebuilt.feature_inputs set rows_hash = concat(rows_hash, ' without them')")
+        forget_in_warehouse(warehouse, customers, before)
+
+
+def rows_without(nights: PrebuiltNights, customers: list[str]) -> dict[str, list[tuple[object, ...]]]:
+    return {
+        table: nights.rows(
+            f"select * from promoted.{table} where not list_contains(?, customer_id) order by all", [customers]
+        )
+        for table in ("labels", "label_history", "model_samples", "model_origins")
+    }
+
+
+def test_forgetting_the_only_ones_that_a_monday_was_for_makes_no_date_stale_and_fits_nothing_anew(
+    in_order: PrebuiltNights, tmp_path: Path
+) -> None:
+    nights = in_order.copy(tmp_path / "warehouse.duckdb")
+    monday, customers = who_settle_alone(nights)
+    models = "select lens, refit_date, model_version from promoted.lineage order by all"
+    before = rows_without(nights, customers), nights.rows(models)
+
+    forget(nights, customers)
+
+    assert nights.stale() == []
+    assert monday not in mondays_leaned_on(nights)
+    assert nights.rows("select 1 from promoted.labels where list_contains(?, customer_id)", [customers]) == []
+    nights.run_all([LAST_DATE, *DATES])
+    assert nights.stale() == []
+    assert (rows_without(nights, customers), nights.rows(models)) == before
+
+
+def test_a_date_that_was_stale_stays_stale_when_somebody_is_forgotten(fresh: PrebuiltNights, tmp_path: Path) -> None:
+    nights = fresh.copy(tmp_path / "warehouse.duckdb")
+    nights.run_all(reversed(DATES[:4]))
+    stale = nights.stale()
+    assert stale
+    _, customers = min(
+        nights.rows("select first_seen_date, list(customer_id) from intermediate.int_customer_first_seen group by 1")
+    )
+
+    forget(nights, customers)
+
+    assert nights.stale() == stale

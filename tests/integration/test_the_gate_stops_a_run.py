@@ -141,7 +141,7 @@ def test_corrupted_features_stop_the_run_and_leave_everything_as_it_was(
     meant = [row for row in stored if corruption.words in f"{row[3]}: {row[2]}"]
     assert meant
     if corruption.customer is not None:
-        assert any(f"first customers: {corruption.customer}" in line for line in spoken), spoken
+        assert not any(corruption.customer in line.partition(" · ")[2] for line in spoken), spoken
         assert any(" row" in line for line in spoken), spoken
         assert all(corruption.customer in json.loads(keys) for _, keys, _, _ in meant), meant
         assert all(1 <= count <= 2 for count, _, _, _ in meant)
@@ -190,10 +190,9 @@ def test_a_label_written_twice_stops_the_run(labels_written: Nights, copy_nights
     gate = nights.step("gate_labels", NEXT_NIGHT)
 
     assert gate.exit_code == 4
-    assert any(
-        line.startswith("FAILED  customer_segments") and "first customers: 1000" in line
-        for line in gate.output.splitlines()
-    ), gate.output
+    assert any(line.startswith("FAILED  customer_segments") and " row" in line for line in gate.output.splitlines()), (
+        gate.output
+    )
     assert nights.step("promote", NEXT_NIGHT).exit_code == 4
     assert Standing.of(nights) == before
 

@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -64,19 +64,40 @@ class BuiltFeatures:
         return np.array([names[found[customer]] for customer in customers], dtype=np.int64)
 
 
-def shop_features(cache: Path, options: ShopOptions, as_of_dates: Sequence[date]) -> BuiltFeatures:
+def shop_features(
+    cache: Path, options: ShopOptions, as_of_dates: Sequence[date], held_back: Mapping[str, str] | None = None
+) -> BuiltFeatures:
     """Return the features of a simulated shop, made where the cache does not have them.
 
     cache: a folder that may be shared by processes and kept between runs; it holds a folder by options, dates and
-    versions of the features' logic. as_of_dates: within the shop's days.
+    versions of the features' logic. as_of_dates: within the shop's days. held_back: by table of the landing the
+    condition on rows that are not in it yet; {landing} in it is the landing's folder.
     """
     dates = ",".join(day.isoformat() for day in sorted(as_of_dates))
     settings = source_settings(SIMULATED_SHOP, cache)
-    content = f"{options}/{dates}/{read_logic_versions(settings).features}"
+    content = f"{options}/{dates}/{read_logic_versions(settings).features}{held_back or ''}"
     digest = hashlib.sha256(content.encode()).hexdigest()[:12]
     settings = replace(settings, data_dir=cache / f"shop-{options.customers}-{options.seed}-{digest}")
-    _build_once(settings, as_of_dates, lambda: write_shop(options, settings.source_data_dir))
+
+    def land() -> None:
+        write_shop(options, settings.source_data_dir)
+        _hold_back(settings.landing_dir, held_back or {})
+
+    _build_once(settings, as_of_dates, land)
     return BuiltFeatures(settings)
+
+
+def _hold_back(landing: Path, conditions: Mapping[str, str]) -> None:
+    """Take rows out of tables of a landing, in the given order: a condition may ask the tables after its own."""
+    for table, condition in conditions.items():
+        for part in sorted((landing / table).glob("*.parquet")):
+            left = part.with_suffix(".left")
+            with duckdb.connect() as connection:
+                connection.execute(
+                    f"copy (select * from '{part}' where not ({condition.format(landing=landing)}))"
+                    f" to '{left}' (format parquet)"
+                )
+            left.replace(part)
 
 
 def demonstration_features(cache: Path, as_of_dates: Sequence[date]) -> BuiltFeatures:
@@ -119,7 +140,9 @@ def _build_once(settings: Settings, as_of_dates: Sequence[date], land: Callable[
         excluded = command.index("--exclude-resource-type")
         command[excluded : excluded + 2] = LAYERS["features"]
         environment = dbt_environment(settings, read_logic_versions(settings), as_of_dates)
-        finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        finished = subprocess.run(
+            command, env=environment, cwd=settings.source_data_dir, capture_output=True, text=True, check=False
+        )
         if finished.returncode != 0:
             raise RuntimeError(f"dbt ended with {finished.returncode} in {folder}:\n{finished.stdout[-4000:]}")
         done.touch()

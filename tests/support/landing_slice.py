@@ -62,3 +62,15 @@ def cut_landing(data_dir: Path, day: date) -> None:
         f" on landed.campaign_id = descriptions.campaign_id where descriptions.start_date < '{day}'",
     )
     edit_landing(data_dir, "campaign_descriptions", f"select * from landed where start_date < '{day}'")
+
+
+def shift_landing(data_dir: Path, days: int) -> None:
+    """Move every date of the landing by days."""
+    moved = {
+        "transactions": "transaction_timestamp",
+        "coupon_redemptions": "redemption_date",
+        "campaign_descriptions": "start_date, end_date",
+    }
+    for table, columns in moved.items():
+        shifted = ", ".join(f"{name} + interval ({days}) day as {name}" for name in columns.split(", "))
+        edit_landing(data_dir, table, f"select * replace ({shifted}) from landed")

@@ -1,6 +1,7 @@
 """Rows of whole schemas as text, types included, so that two files can be compared."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -48,4 +49,66 @@ def differences(left: Rows, right: Rows) -> dict[str, tuple[object, object]]:
                 (len(left[name]) - 1, only_left[:3]),
                 (len(right[name]) - 1, only_right[:3]),
             )
+    return found
+
+
+@dataclass(frozen=True)
+class TableDifference:
+    """How the rows of a table differ from those of its reference, each row counted as often as it stands there.
+
+    compared: rows of the reference. lost: rows that it alone has. added: rows that it does not have, or not so often;
+    doubled: those of them that it has.
+    """
+
+    compared: int
+    lost: int
+    added: int
+    doubled: int
+
+    @property
+    def different(self) -> int:
+        return self.lost + self.added
+
+
+def count_differences(
+    path: Path, reference: Path, schema: str, leave_out: Collection[str] = ()
+) -> dict[str, TableDifference]:
+    """Compare every table of a schema with the reference's of the same name, inside the engine; views are left out.
+
+    A table that one of the two lacks counts as one without rows.
+    """
+    found: dict[str, TableDifference] = {}
+    with duckdb.connect() as connection:
+        for name, file in (("own", path), ("reference", reference)):
+            quoted = str(file.resolve()).replace("'", "''")
+            connection.execute(f"attach '{quoted}' as {name}_file (read_only)")
+        tables = {
+            name: {
+                str(table)
+                for (table,) in connection.execute(
+                    "select table_name from duckdb_tables() where database_name = ? and schema_name = ?",
+                    [f"{name}_file", schema],
+                ).fetchall()
+            }
+            for name in ("own", "reference")
+        }
+
+        def count(sql: str) -> int:
+            return int(connection.execute(f"select count(*) from ({sql})").fetchall()[0][0])
+
+        for table in sorted((tables["own"] | tables["reference"]) - set(leave_out)):
+            own, other = f"own_file.{schema}.{table}", f"reference_file.{schema}.{table}"
+            if table not in tables["own"]:
+                rows = count(f"from {other}")
+                found[table] = TableDifference(rows, rows, 0, 0)
+            elif table not in tables["reference"]:
+                found[table] = TableDifference(0, 0, count(f"from {own}"), 0)
+            else:
+                added = f"select * from {own} except all select * from {other}"
+                found[table] = TableDifference(
+                    count(f"from {other}"),
+                    count(f"select * from {other} except all select * from {own}"),
+                    count(added),
+                    count(f"({added}) intersect all select * from {other}"),
+                )
     return found

@@ -9,13 +9,19 @@ from pathlib import Path
 import pytest
 
 
-def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:
-    """Return a folder that `build` has filled, once per test session; the others wait for it."""
+def session_folder(factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that all of pytest's workers share."""
     root = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
-    place = root / "built-once" / name
-    place.parent.mkdir(exist_ok=True)
+    folder = root / "built-once"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:
+    """Return a folder that `build` has filled, once per test session; the others wait for it."""
+    place = session_folder(factory) / name
     done = place.with_name(f"{name}.done")
     with place.with_name(f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -36,11 +36,14 @@ def test_two_sources_never_share_a_warehouse(tmp_path: Path) -> None:
         ("SEGMENTATION_TIMEZONE", "Mars/Base"),
         ("SEGMENTATION_MAX_SOURCE_LAG_DAYS", "-1"),
         ("SEGMENTATION_KEPT_NIGHTS", "0"),
+        ("SEGMENTATION_KEPT_FEATURE_DAYS", "0"),
+        ("SEGMENTATION_KEPT_LOG_DAYS", "ninety"),
         ("SEGMENTATION_SHOP_CUSTOMERS", "0"),
         ("SEGMENTATION_SHOP_SEED", "first"),
         ("SEGMENTATION_LENSES", "overall;purchase"),
         ("SEGMENTATION_LENSES", "overall,"),
         ("SEGMENTATION_LENSES", "overall,overall"),
+        ("SEGMENTATION_FORGET_KEY_FILE", str(Settings.from_environment({}).data_dir / "key")),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(name: str, value: str) -> None:

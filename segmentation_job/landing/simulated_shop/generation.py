@@ -50,8 +50,8 @@ def write_shop(options: ShopOptions, target: Path, progress: Progress = no_progr
             folder.rmdir()
     if (target / LANDING).exists():
         raise SourceNotReadyError(f"{target / LANDING} is there already: move it away, or choose another folder.")
+    sweep_unfinished(target)
     unfinished = target / _UNFINISHED
-    shutil.rmtree(unfinished, ignore_errors=True)
     for chunk, parts in enumerate(shop_parts(options)):
         for name, table in parts.items():
             path = unfinished / name / f"part-{chunk:05d}.parquet"
@@ -64,6 +64,11 @@ def write_shop(options: ShopOptions, target: Path, progress: Progress = no_progr
         (unfinished / name).rename(target / name)
     unfinished.rmdir()
     return sorted((target / LANDING).rglob("*.parquet"))
+
+
+def sweep_unfinished(target: Path) -> None:
+    """Remove what a run that was killed has left of a shop in a folder."""
+    shutil.rmtree(target / _UNFINISHED, ignore_errors=True)
 
 
 def shop_parts(options: ShopOptions) -> Iterator[dict[str, pa.Table]]:

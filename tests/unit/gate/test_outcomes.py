@@ -42,7 +42,7 @@ def test_a_gate_in_which_nothing_passed_has_failed() -> None:
     assert gate_failed([replace(PASSED, outcome="not_applicable"), replace(PASSED, outcome="warned")])
 
 
-def test_a_failure_is_told_with_its_suite_date_column_words_rows_and_first_keys() -> None:
+def test_a_failure_is_told_with_its_suite_date_column_words_and_rows_but_without_a_customer() -> None:
     first, line = describe_outcomes([PASSED, FAILED]).splitlines()
     assert first == (
         "Gate on features as of 2018-01-01 FAILED: 2 expectations on 1 date: 1 passed, 1 failed, 0 warned, "
@@ -50,7 +50,7 @@ def test_a_failure_is_told_with_its_suite_date_column_words_rows_and_first_keys(
     )
     assert line == (
         "FAILED  financial_features (2017-12-31) spend_amount: Spend equals gross minus discount · 3 rows"
-        " · first customers: c1, c2, c3 · seen: customer_id = c1, spend_amount = 7"
+        " · which customers: first_keys and observed in pipeline.gate_results"
     )
 
 

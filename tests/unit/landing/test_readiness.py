@@ -123,6 +123,18 @@ def test_demonstration_files_land_once_and_never_over_ones_own(
     assert own.read_text() == "order_no,placed_at\n1,2024-01-05\n"
 
 
+def test_half_a_file_that_a_killed_landing_left_is_swept_whatever_lies_beside_it(
+    declaration: SourceDeclaration, source_dir: Path, tmp_path: Path
+) -> None:
+    (source_dir / "demonstration").mkdir()
+    (source_dir / "demonstration" / "orders.csv").write_text("order_no,placed_at\n7,2024-01-05\n")
+    own = land(tmp_path, "order_no,placed_at\n1,2024-01-05\n")
+    half = own.with_name(f".{own.name}.unfinished")
+    half.write_text("order_")
+    land_demonstration(declaration, source_dir, own.parent)
+    assert list(own.parent.iterdir()) == [own]
+
+
 def test_an_empty_landing_without_demonstration_files_says_what_to_do(
     declaration: SourceDeclaration, source_dir: Path, tmp_path: Path
 ) -> None:
@@ -146,7 +158,10 @@ def test_the_simulated_shop_lands_where_it_is_not_and_is_ready_for_the_day_after
         f"Making a shop of 60 customers (seed 1) in {tmp_path / 'simulated_shop'} …",
         "  60 of 60 customers",
     ]
+    killed_at_the_very_end = landing.parent / ".shop.unfinished"
+    killed_at_the_very_end.mkdir()
     assert land_demonstration(shop, source_dir, landing, options, said.append) == []
+    assert not killed_at_the_very_end.exists()
     landed = inspect_landing(shop, options.end, "UTC")
     assert {table.newest_date for table in landed} == {None, options.end - timedelta(days=1)}
     assert (landing.parent / "truth" / "planted_dirt").is_dir()

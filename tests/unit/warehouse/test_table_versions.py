@@ -107,3 +107,12 @@ def test_a_warehouse_from_before_versions_takes_this_one_s_tables(tmp_path: Path
         for table, _ in TABLES:
             assert warehouse.has_table(table)
         assert "fitting_hash" not in warehouse.columns("promoted.lineage")
+
+
+def test_what_a_killed_process_had_spilled_is_gone_once_the_warehouse_is_opened(tmp_path: Path) -> None:
+    spilled = tmp_path / "warehouse.duckdb.tmp"
+    spilled.mkdir()
+    (spilled / "duckdb_temp_storage-0.tmp").write_bytes(b"rows")
+    with opened(tmp_path / "warehouse.duckdb") as warehouse:
+        assert not spilled.exists()
+        assert warehouse.rows("select 1") == [(1,)]
