@@ -199,16 +199,16 @@ def _read_night(published: Path) -> tuple[date, list[dict[str, str]], dict[date,
     """Return a published file's newest date, the alarms of that date, and the stale dates with their reasons."""
     import duckdb
 
+    from segmentation_job.summary import stale_dates_in
+
     with duckdb.connect(str(published), read_only=True) as connection:
         newest = connection.execute("select max(as_of_date) from segmentation_runs").fetchall()[0][0]
         alarms = connection.execute(
             "select lens, kind, evidence, proposal from segment_alarms where as_of_date = ? order by all", [newest]
         ).fetchall()
-        stale = connection.execute(
-            "select as_of_date, min(stale_reason) from segmentation_runs where stale_reason is not null group by all"
-        ).fetchall()
+        stale = dict(stale_dates_in(connection))
     named = [dict(zip(("lens", "kind", "evidence", "proposal"), map(str, alarm), strict=True)) for alarm in alarms]
-    return newest, named, {day: str(reason) for day, reason in stale}
+    return newest, named, stale
 
 
 def _read_told(path: Path) -> set[date]:

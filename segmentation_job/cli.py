@@ -145,6 +145,7 @@ def simulate(
 @app.command()
 def check(as_of: AsOf, force: Force = False) -> None:
     """Check that every source is there and fresh enough for the date, and whether there is anything to do."""
+    from segmentation_job.durable_files import point_link
     from segmentation_job.landing.keeping_out import require_forget_key
     from segmentation_job.landing.readiness import (
         check_freshness,
@@ -152,7 +153,6 @@ def check(as_of: AsOf, force: Force = False) -> None:
         landing_fingerprint,
         require_day_over,
     )
-    from segmentation_job.publishing import point_link
     from segmentation_job.runs.decisions import read_decisions
     from segmentation_job.runs.state import is_current
     from segmentation_job.runs.versions import choose_lenses, read_logic_versions
@@ -1002,10 +1002,9 @@ def _settings() -> Settings:
 
 
 def _declaration(settings: Settings) -> "SourceDeclaration":
-    from segmentation_job.landing.declaration import read_declaration
+    from segmentation_job.landing.declaration import declaration_of
 
-    # The data folder has a default of the settings, which the environment does not know.
-    return read_declaration(settings.source_dir, {**os.environ, "SEGMENTATION_DATA_DIR": str(settings.data_dir)})
+    return declaration_of(settings)
 
 
 def _shop_options(settings: Settings) -> "ShopOptions":

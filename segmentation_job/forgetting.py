@@ -15,23 +15,23 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from segmentation_job.durable_files import one_at_a_time
 from segmentation_job.errors import SegmentationError
-from segmentation_job.landing.declaration import SourceDeclaration
+from segmentation_job.landing.declaration import SourceDeclaration, declaration_of
 from segmentation_job.landing.forgotten import Forgotten, read_forgotten, read_or_make_key
-from segmentation_job.landing.keeping_out import declaration_of, landing_moves, list_move
+from segmentation_job.landing.keeping_out import landing_moves, list_move
 from segmentation_job.landing.readiness import landing_fingerprint
 from segmentation_job.landing.removal import (
     PersonalIds,
     RewrittenFile,
     distinct_ids,
-    landed_files,
     orders_of,
     require_removable,
     rewrite_landing,
     rewrite_truth,
 )
 from segmentation_job.prepared_change import Move, commit_change, sole_change
-from segmentation_job.publishing import one_at_a_time, published_files, rewrite_without, sweep_leftovers
+from segmentation_job.publishing import kept_files, rewrite_without, sweep_leftovers
 from segmentation_job.runs.forgetting import (
     Pruned,
     customers_in,
@@ -182,7 +182,7 @@ class _Work:
     def take_copies(self, original: DuckDBWarehouse | None) -> None:
         """Lay out the folder; bring the facts up to date with all that has landed."""
         for table in self._declaration.tables:
-            for path in landed_files(table):
+            for path in table.files:
                 copy = self._copy_of(path)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 if not copy.is_symlink():
@@ -342,11 +342,11 @@ def _rewrite_published(settings: Settings, customers: frozenset[str], now: datet
     folder = settings.forgetting_dir / "published"
     folder.mkdir(parents=True, exist_ok=True)
     rewritten = {}
-    for number, path in enumerate(published_files(settings.published_dir)):
-        # Each has a time of its own: a later file of a date stays the later.
-        target = rewrite_without(path, customers, folder, now + timedelta(microseconds=number))
+    for number, night in enumerate(kept_files(settings.published_dir)):
+        # Each has a time of its own: what was published later stays the later.
+        target = rewrite_without(night.path, customers, folder, now + timedelta(microseconds=number))
         if target is not None:
-            rewritten[path] = target
+            rewritten[night.path] = target
     return rewritten
 
 

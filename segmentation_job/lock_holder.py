@@ -72,7 +72,7 @@ def find_holder(pid: int, path: Path) -> LockHolder | None:
     """
     process = Path("/proc") / str(pid)
     if not process.parent.joinpath("self").exists():
-        return LockHolder(pid, "its command line is not known", None, is_orphan=False) if _is_alive(pid) else None
+        return LockHolder(pid, "its command line is not known", None, is_orphan=False) if is_alive(pid) else None
     try:
         state, parent, started = _status(process)
         command = process.joinpath("cmdline").read_bytes()
@@ -114,7 +114,8 @@ def _has_open(process: Path, path: Path) -> bool:
     return False
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Say whether a process of this machine has this id."""
     try:
         os.kill(pid, 0)
     except PermissionError:

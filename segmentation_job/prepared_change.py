@@ -6,7 +6,6 @@ nothing has changed; from then on whoever meets it can put the rest in place, as
 
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from segmentation_job.durable_files import point_link, sync
 from segmentation_job.errors import WarehouseLockedError
 
 JOURNAL_NAME: Final = "journal.json"
@@ -102,10 +102,7 @@ def _carry_out(move: Move) -> None:
     if move.kind == "remove":
         target.unlink(missing_ok=True)
     elif move.kind == "link":
-        unfinished = target.with_name(f".{target.name}.unfinished")
-        unfinished.unlink(missing_ok=True)
-        unfinished.symlink_to(os.path.relpath(move.prepared, target.parent))
-        unfinished.replace(target)
+        point_link(target, Path(move.prepared))
     elif Path(move.prepared).exists():
         if move.unchanged is not None and (not target.exists() or stamp_of(target) != tuple(move.unchanged)):
             return
@@ -113,12 +110,3 @@ def _carry_out(move: Move) -> None:
         Path(move.prepared).replace(target)
     if target.parent.exists():
         sync(target.parent)
-
-
-def sync(path: Path) -> None:
-    """Have a file, or the entries of a folder, on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,12 +1,9 @@
 """The published file: complete, verified, immutable, swapped in atomically, and back to an earlier one."""
 
-import fcntl
 import json
-import os
 import re
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Set
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from segmentation_job.durable_files import one_at_a_time, point_link, sync
 from segmentation_job.errors import SegmentationError
 from segmentation_job.lock_holder import locks_explained
 from segmentation_job.run_log import read_run_log
@@ -89,11 +87,11 @@ def publish(
         sweep_leftovers(published_dir)
         unfinished = published_dir / ".unfinished.duckdb"
         as_of, row_counts = _write(warehouse_path, unfinished, run_log_path)
-        _sync(unfinished)
+        sync(unfinished)
         _verify(unfinished, row_counts)
         path = published_dir / f"segments_{as_of}_{now.astimezone(UTC):%Y%m%dT%H%M%S%f}Z.duckdb"
         unfinished.replace(path)
-        _sync(published_dir)
+        sync(published_dir)
         current = published_dir / CURRENT_LINK_NAME
         replaced = {link.resolve() for link in (current, serving_link)}
         point_link(current, path)
@@ -180,29 +178,6 @@ def _wanted_night(published_dir: Path, served: ServedNight, wanted: str | None) 
     return chosen[-1]
 
 
-def point_link(link: Path, target: Path) -> None:
-    """Let a symbolic link point to a file, in one step: a reader meets the old target or the new, never none."""
-    link.parent.mkdir(parents=True, exist_ok=True)
-    # The sources share a serving link: two that point it at one moment would trip over each other's unfinished one.
-    with one_at_a_time(link.parent):
-        unfinished = link.with_name(f".{link.name}.unfinished")
-        unfinished.unlink(missing_ok=True)
-        unfinished.symlink_to(os.path.relpath(target, link.parent))
-        unfinished.replace(link)
-        _sync(link.parent)
-
-
-@contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Wait for every other process in such a block on the folder; the lock of a process that is killed ends with it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def sweep_leftovers(published_dir: Path) -> list[Path]:
     """Remove what a publisher that was killed left behind; return it."""
     leftovers = [path for path in published_dir.glob(".*") if "unfinished" in path.name]
@@ -214,11 +189,6 @@ def sweep_leftovers(published_dir: Path) -> list[Path]:
         else:
             path.unlink()
     return leftovers
-
-
-def published_files(published_dir: Path) -> list[Path]:
-    """Return the published files that are kept, sorted by as-of date and time."""
-    return sorted(path for path in published_dir.glob("segments_*.duckdb") if FILE_PATTERN.fullmatch(path.name))
 
 
 def rewrite_without(path: Path, customers: Collection[str], folder: Path, now: datetime) -> Path | None:
@@ -289,7 +259,7 @@ def export_segments(link: Path, target: Path) -> int:
         quoted = str(unfinished).replace("'", "''")
         connection.execute(f"copy (select * from customer_segments order by lens, customer_id) to '{quoted}' {options}")
         rows = connection.execute("select count(*) from customer_segments").fetchall()[0][0]
-    _sync(unfinished)
+    sync(unfinished)
     unfinished.replace(target)
     return int(rows)
 
@@ -403,14 +373,6 @@ def _remove_old_nights(published_dir: Path, kept_nights: int, in_use: Set[Path])
     for night in files:
         if night.path not in last_nights and night.path.resolve() not in resolved:
             night.path.unlink()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _quoted(path: Path) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,11 +18,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from segmentation_job.errors import SegmentationError
-from segmentation_job.publishing import FILE_PATTERN
+from segmentation_job.publishing import kept_files, served_night
 from segmentation_job.run_log import LoggedStep, read_run_log
 from segmentation_job.settings import DEFAULT_SOURCE, Settings
 from segmentation_job.sizes import in_words
 from segmentation_job.steps import STEPS
+from segmentation_job.summary import stale_dates_in
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -116,7 +117,7 @@ def read_status(settings: Settings, as_of: date | None = None) -> Status:
     if served is not None:
         with duckdb.connect(str(served.path), read_only=True) as published:
             rows = _published_rows(published, night.as_of) if night is not None else ()
-            stale = _stale(published)
+            stale = tuple(stale_dates_in(published))
             alarms = _alarms(published, served.as_of)
     if night is not None:
         rows = _logged_rows(entries, night.as_of) or rows
@@ -234,25 +235,16 @@ def _note(entry: LoggedStep) -> str:
 
 
 def _served(settings: Settings) -> Served | None:
-    link = settings.current_link
-    if not link.exists():
+    if not settings.current_link.exists():
         return None
-    path = link.resolve()
-    nights = {
-        date.fromisoformat(match["as_of"])
-        for file in settings.published_dir.glob("segments_*.duckdb")
-        if (match := FILE_PATTERN.fullmatch(file.name))
-    }
-    found = FILE_PATTERN.fullmatch(path.name)
-    if found is None:
-        raise SegmentationError(f"{link} points to {path}, which is no published file: publish a night again.")
+    served = served_night(settings.published_dir)
     return Served(
-        path,
-        date.fromisoformat(found["as_of"]),
-        datetime.fromtimestamp(link.lstat().st_mtime, UTC),
-        path.stat().st_size,
-        tuple(sorted(nights)),
-        settings.serving_link.exists() and settings.serving_link.resolve() == path,
+        served.night.path,
+        served.night.as_of,
+        served.since,
+        served.night.path.stat().st_size,
+        tuple(sorted({night.as_of for night in kept_files(settings.published_dir)})),
+        settings.serving_link.exists() and settings.serving_link.samefile(served.night.path),
     )
 
 
@@ -282,14 +274,6 @@ def _logged_rows(entries: Iterable[LoggedStep], as_of: date) -> tuple[EntityRows
         EntityRows(entity, rows["in"], rows["kept"], dict(sorted(rows["quarantined"].items(), key=lambda one: -one[1])))
         for entity, rows in sorted(counted.items())
     )
-
-
-def _stale(published: duckdb.DuckDBPyConnection) -> tuple[tuple[date, str], ...]:
-    found = published.execute(
-        "select as_of_date, min(stale_reason) from segmentation_runs where stale_reason is not null"
-        " group by as_of_date order by as_of_date"
-    ).fetchall()
-    return tuple((day, str(reason)) for day, reason in found)
 
 
 def _alarms(published: duckdb.DuckDBPyConnection, newest: date) -> tuple[tuple[str, str, str, str], ...]:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,11 +89,16 @@ def read_summary(link: Path) -> list[SegmentSummary]:
 def read_stale_dates(link: Path) -> list[tuple[str, str]]:
     """Return the dates of the served file that a run today would compute from something else, with the reason."""
     with duckdb.connect(str(link), read_only=True) as connection:
-        rows = connection.execute(
-            "select as_of_date, min(stale_reason) from segmentation_runs where stale_reason is not null"
-            " group by as_of_date order by as_of_date"
-        ).fetchall()
-    return [(str(as_of), str(reason)) for as_of, reason in rows]
+        return [(str(as_of), reason) for as_of, reason in stale_dates_in(connection)]
+
+
+def stale_dates_in(published: duckdb.DuckDBPyConnection) -> list[tuple[date, str]]:
+    """Return the same of a published file that is open, ascending."""
+    rows = published.execute(
+        "select as_of_date, min(stale_reason) from segmentation_runs where stale_reason is not null"
+        " group by as_of_date order by as_of_date"
+    ).fetchall()
+    return [(as_of, str(reason)) for as_of, reason in rows]
 
 
 def read_idle_features(link: Path) -> dict[str, list[str]]:

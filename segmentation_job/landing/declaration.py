@@ -1,5 +1,6 @@
 """What a source declares about itself in its dbt sources file."""
 
+import glob
 import os
 import re
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ import yaml
 
 from segmentation_job.errors import MisconfiguredError
 from segmentation_job.fast_yaml import read_yaml
+from segmentation_job.settings import Settings
 
 ESSENTIAL_ENTITIES = ("customers", "orders", "order_lines")
 """Without rows of these there is nobody to segment, or nothing by which."""
@@ -63,6 +65,12 @@ class LandingTable:
             raise MisconfiguredError(f"external_location of table {self.name} names no path: {self.location}")
         return match.group(1)
 
+    @property
+    def files(self) -> list[Path]:
+        """The files, or folders, that have landed there, sorted."""
+        # A location may be a pattern with folders in it, which Path.glob would take relative to one of them only.
+        return [Path(path) for path in sorted(glob.glob(self.path, recursive=True))]  # noqa: PTH207
+
 
 @dataclass(frozen=True)
 class SourceDeclaration:
@@ -92,6 +100,12 @@ class SourceDeclaration:
             return False
         mapped = self.mapped_columns[entity]
         return not column or mapped is None or column in mapped
+
+
+def declaration_of(settings: Settings) -> SourceDeclaration:
+    """Read the declaration of the settings' source; raises as `read_declaration` does."""
+    # The data folder has a default of the settings, which the environment does not know.
+    return read_declaration(settings.source_dir, {**os.environ, "SEGMENTATION_DATA_DIR": str(settings.data_dir)})
 
 
 def read_declaration(source_dir: Path, environment: Mapping[str, str] = os.environ) -> SourceDeclaration:

@@ -1,11 +1,10 @@
 """Who is forgotten and lands again is taken out of the landing before anything reads it."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from segmentation_job.landing.declaration import SourceDeclaration, read_declaration
+from segmentation_job.landing.declaration import declaration_of
 from segmentation_job.landing.forgotten import Forgotten, Kind, read_forgotten, write_forgotten
 from segmentation_job.landing.removal import (
     PersonalIds,
@@ -72,8 +71,3 @@ def list_move(settings: Settings, forgotten: Forgotten, ids: PersonalIds, now: d
     new |= {("order", each) for each in ids.orders}
     write_forgotten(settings.forgotten_path, target, forgotten, new, now)
     return Move("replace", str(settings.forgotten_path), str(target))
-
-
-def declaration_of(settings: Settings) -> SourceDeclaration:
-    """Return the declaration of the source, its landing in the data folder of the settings."""
-    return read_declaration(settings.source_dir, {**os.environ, "SEGMENTATION_DATA_DIR": str(settings.data_dir)})

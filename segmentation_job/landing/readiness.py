@@ -1,7 +1,6 @@
 """Is the landing complete, readable and fresh enough for an as-of date?"""
 
 import csv
-import glob
 import hashlib
 import os
 from dataclasses import dataclass
@@ -98,15 +97,10 @@ def landing_fingerprint(declaration: SourceDeclaration) -> str:
     """Return a hash of the landing's files: their names, sizes and times of change."""
     digest = hashlib.sha256()
     for table in declaration.tables:
-        for path in _files(table):
+        for path in table.files:
             stat = path.stat()
             digest.update(f"{table.name}|{path.name}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
-
-
-def _files(table: LandingTable) -> list[Path]:
-    # A location may be a pattern with folders in it, which Path.glob would take relative to one of them only.
-    return [Path(path) for path in sorted(glob.glob(table.path, recursive=True))]  # noqa: PTH207
 
 
 def _inspect(connection: duckdb.DuckDBPyConnection, table: LandingTable, as_of: date, timezone: str) -> LandedTable:
@@ -139,7 +133,7 @@ def _inspect(connection: duckdb.DuckDBPyConnection, table: LandingTable, as_of: 
 
 def _require_files(table: LandingTable) -> None:
     """Raise SourceNotReadyError where there is no file, or one that no engine has to be asked about."""
-    found = _files(table)
+    found = table.files
     # A pattern such as ** finds folders as well; one that is named like a file stands where a file should.
     folders = [path for path in found if path.is_dir() and path.suffix == Path(table.path).suffix]
     files = [path for path in found if not path.is_dir()]
@@ -169,7 +163,7 @@ def _uneven_line(table: LandingTable) -> str | None:
 
     Commas and double quotes are taken for what divides and encloses fields.
     """
-    for path in _files(table):
+    for path in table.files:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
             try:

@@ -1,6 +1,5 @@
 """The landing without some people's rows: every file that holds one is written anew, all else as it was."""
 
-import glob
 import mmap
 import re
 import shutil
@@ -53,7 +52,7 @@ def require_removable(declaration: SourceDeclaration, landing_dir: Path) -> None
         if table.personal.is_of_nobody:
             continue
         function = _function(table)
-        files = landed_files(table)
+        files = table.files
         wrong = [path for path in files if path.suffix.lower() != _FORMATS.get(function)]
         if function not in _FORMATS or wrong:
             raise MisconfiguredError(
@@ -67,11 +66,6 @@ def require_removable(declaration: SourceDeclaration, landing_dir: Path) -> None
                 f"The landing table {table.name} lies at {outside[0]}, not below {landing_dir}: people can be taken "
                 "out of the source's own landing alone. Nothing was changed."
             )
-
-
-def landed_files(table: LandingTable) -> list[Path]:
-    """Return the files of a table, sorted."""
-    return [Path(path) for path in sorted(glob.glob(table.path, recursive=True))]  # noqa: PTH207
 
 
 def orders_of(declaration: SourceDeclaration, customers: Collection[str], owners: Mapping[str, str]) -> frozenset[str]:
@@ -129,7 +123,7 @@ def rewrite_landing(declaration: SourceDeclaration, ids: PersonalIds, folder: Pa
         if table.personal is None or table.personal.is_of_nobody:
             continue
         whose = _sessions_alone(table, ids) if table.personal.session is not None else frozenset()
-        for number, path in enumerate(landed_files(table)):
+        for number, path in enumerate(table.files):
             mask = _personal_rows(table, path, ids, whose)
             removed = int(pa.compute.sum(mask).as_py() or 0)
             if removed == 0:
@@ -290,7 +284,7 @@ def _sessions_alone(table: LandingTable, ids: PersonalIds) -> frozenset[str]:
 
 def _distinct(table: LandingTable, columns: Sequence[str]) -> pa.Table:
     """The distinct values of some of a table's personal columns, over all its files."""
-    if not landed_files(table):
+    if not table.files:
         return pa.schema([(column, pa.string()) for column in columns]).empty_table()
     names = ", ".join(f"{_cleaned(table, column)} as {column}" for column in columns)
 

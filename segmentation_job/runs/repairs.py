@@ -1,6 +1,5 @@
 """Which dates want a repair: those that are stale, and those whose run stopped before its end."""
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -8,6 +7,7 @@ from itertools import groupby
 
 from segmentation_job.landing.declaration import SourceDeclaration
 from segmentation_job.landing.readiness import landing_fingerprint
+from segmentation_job.lock_holder import is_alive
 from segmentation_job.run_log import LoggedStep
 from segmentation_job.runs.decisions import read_decisions
 from segmentation_job.runs.state import dates_with_labels, stale_runs
@@ -69,7 +69,7 @@ def stopped_dates(entries: Iterable[LoggedStep], is_under_way: IsUnderWay) -> li
     """
     stopped = []
     for day, entry in sorted(_begun(entries).items()):
-        if entry.outcome == "unfinished" and entry.pid is not None and _is_alive(entry.pid):
+        if entry.outcome == "unfinished" and entry.pid is not None and is_alive(entry.pid):
             continue
         if entry.outcome == "done" and is_under_way(entry):
             continue
@@ -124,13 +124,3 @@ def facts_are_current(warehouse: Warehouse, settings: Settings, declaration: Sou
     """Say whether the facts are built from the landing as it is now; what is stale is known only then."""
     today = (landing_fingerprint(declaration), read_logic_versions(settings).facts)
     return warehouse.rows("select landing_fingerprint, facts_version from pipeline.facts_state") == [today]
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

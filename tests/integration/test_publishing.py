@@ -12,8 +12,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from segmentation_job.durable_files import point_link
 from segmentation_job.errors import SegmentationError
-from segmentation_job.publishing import describe_rollback, point_link, publish, roll_back, sweep_leftovers
+from segmentation_job.publishing import describe_rollback, publish, roll_back, sweep_leftovers
 from segmentation_job.steps import ExitCode
 from tests.conftest import FIRST_NIGHT, CopyNights
 from tests.support import every_row

@@ -11,8 +11,8 @@ import duckdb
 import pytest
 from rich.console import Console
 
+from segmentation_job.durable_files import point_link
 from segmentation_job.errors import SegmentationError
-from segmentation_job.publishing import point_link
 from segmentation_job.run_log import LoggedStep
 from segmentation_job.settings import Settings
 from segmentation_job.status import print_status, read_status, runs_of_date, unfinished_steps
