@@ -24,6 +24,8 @@ OLD_CLIENT := .venv/clients/duckdb-1.0.0
 MIDDLE_CLIENT := .venv/clients/duckdb-1.5.6
 # Abandoned, and never imported: its wheel carries the summary of the CDNOW sample that BG/NBD is held against.
 CDNOW_SAMPLE := .venv/clients/lifetimes-0.11.3
+# The browser that the tests open pages in: the system's, or its package.
+BROWSER := .venv/browser
 # sqlfluff compiles the models, for which dbt opens a warehouse: never the real one, which a run may hold.
 EMPTY_WAREHOUSE = mkdir -p .venv/lint/complete_journey && SOURCE=complete_journey SEGMENTATION_DATA_DIR=$(CURDIR)/.venv/lint
 
@@ -66,7 +68,7 @@ run: $(STAMP) ## Land the data, run the DAG through Airflow for one date, publis
 
 # By file, for a file's tests share their runs (pytest-xdist 3.8 does not see its groups with pytest 9.2), and in the
 # order of the folders, for the longest tests come first in it.
-test: $(STAMP) $(OLD_CLIENT) $(CDNOW_SAMPLE) ## Run the tests
+test: $(STAMP) $(OLD_CLIENT) $(CDNOW_SAMPLE) $(BROWSER) ## Run the tests
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 # Each date in a scope of its own, so that both workers take dates.
@@ -160,6 +162,19 @@ $(OLD_CLIENT) $(MIDDLE_CLIENT) $(CDNOW_SAMPLE): | $(STAMP)
 	@$(UV) pip install --quiet --no-deps --python $(BIN)/python --target $@.unfinished \
 		"$(subst -,==,$(@F))"
 	@mv $@.unfinished $@
+
+# Chromium is a program of the system: where there is none, its package manager is asked, by who may ask it.
+$(BROWSER): | $(STAMP)
+	@browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; }; \
+	if ! browser >/dev/null && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium for the tests (apt-get) …"; \
+		as_root=; [ "$$(id -u)" = 0 ] || as_root="sudo -n"; \
+		{ $$as_root apt-get -qq update \
+			&& $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends chromium; \
+		} >.venv/browser.log 2>&1 || tail -n 5 .venv/browser.log >&2; \
+	fi; \
+	browser >/dev/null || { echo "The tests open pages in Chromium: install it and put it on PATH." >&2; exit 1; }; \
+	ln -sfn "$$(browser)" $@
 
 .uv/bin/uv:
 	@echo "Bringing uv $(UV_VERSION) along …"
