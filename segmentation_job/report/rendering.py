@@ -1,0 +1,49 @@
+"""The morning report of a published file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from segmentation_job.report.blocks import Section, present
+from segmentation_job.report.figures import sentence
+from segmentation_job.report.page import Page, html_of
+from segmentation_job.report.published_file import PublishedFile
+from segmentation_job.report.sections import cards, changes, sizes
+from segmentation_job.report.view import lenses_in, view_of
+
+
+def render_report(published: Path) -> str:
+    """Return the report of a published file as one self-contained HTML page.
+
+    published: the file, or a link to it; opened read-only, and nothing else is read. The same file gives the same page,
+    byte for byte. Raises SegmentationError where it is no published file or holds no customer in a segment.
+    """
+    with PublishedFile(published) as file:
+        return html_of(page_of(file))
+
+
+def page_of(file: PublishedFile) -> Page:
+    """Return everything that the page says of an open published file."""
+    lenses = lenses_in(file)
+    view = view_of(file, lenses.row(0))
+    segments, totals = sizes.sizes_of(view), sizes.totals_of(view)
+    opening = changes.opening_of(view, segments, totals)
+    lead = sentence(
+        "{customers} customers in {segments} segments. Everything before {date} is known.",
+        customers=totals.row(0).figure("customers", "count"),
+        segments=totals.row(0).figure("segments", "count"),
+        date=view.date_figure("as_of_date"),
+    )
+    sections = (
+        Section("changes", "What changed"),
+        Section("segments", "The segments"),
+        Section("worth", "What they are worth", present([cards.worth_chart(segments)])),
+    )
+    return Page(
+        as_of=view.date_figure("as_of_date"),
+        lead=lead,
+        opening=opening,
+        cards=cards.cards_of(view, segments, totals),
+        sections=sections,
+        questions=tuple(file.questions.values()),
+    )

@@ -1,0 +1,1 @@
+"""The parts of the page, a module for each subject."""

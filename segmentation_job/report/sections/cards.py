@@ -1,0 +1,162 @@
+"""The segments as cards: who they are, how many, what they bring, how they change, what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from segmentation_job.report.blocks import Chart, Column, swatch, table_of
+from segmentation_job.report.charts import Bar, Group, bars
+from segmentation_job.report.figures import Figure, sentence
+from segmentation_job.report.palette import QUIET, segment_colour
+from segmentation_job.report.published_file import Answer, Row
+from segmentation_job.report.sections.changes import Since, compared_with, grown_and_shrunk
+from segmentation_job.report.view import View
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share with its bar. percent: the bar's width of what is 0 to 100."""
+
+    label: str
+    figure: Figure
+    percent: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """One segment."""
+
+    name: Figure
+    colour: str
+    customers: Figure
+    customer_share: Markup
+    trend: Markup
+    shares: tuple[Share, ...]
+    traits: Figure
+    action: Figure
+    origin: Markup
+    badges: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cards:
+    """All of them, with a sentence before."""
+
+    lead: Markup
+    cards: tuple[Card, ...]
+
+
+def cards_of(view: View, sizes: Answer, totals: Answer) -> Cards:
+    """Return a card for each segment that holds customers, most spend first."""
+    compared = compared_with(view)
+    living = [row for row in sizes if row.number_of("customers")]
+    badges: dict[str, list[str]] = {row.text("segment_id"): [] for row in sizes}
+    if living and living[0].number_of("spend_amount_90d") > 0:
+        badges[living[0].text("segment_id")].append("Most valuable")
+    if compared:
+        grown, shrunk = grown_and_shrunk(sizes, compared[-1])
+        for row, word in ((grown, "Grew most"), (shrunk, "Shrank most")):
+            if row:
+                badges[row.text("segment_id")].append(word)
+    lead = sentence(
+        "{segments} segments of {customers} customers at {date}, most spend first. Spend and margin are what was"
+        " received, in the shop's currency.",
+        segments=totals.row(0).figure("segments", "count"),
+        customers=totals.row(0).figure("customers", "count"),
+        date=view.date_figure("as_of_date"),
+    )
+    return Cards(lead, tuple(_card(row, compared, badges[row.text("segment_id")]) for row in living))
+
+
+def _card(row: Row, compared: list[Since], badges: list[str]) -> Card:
+    shares = [Share("of the spend, 90 days", row.figure("spend_share", "share"), _percent(row, "spend_share"))]
+    if row["margin_share"] is not None:
+        shares.append(
+            Share("of the margin, 365 days", row.figure("margin_share", "share"), _percent(row, "margin_share"))
+        )
+    else:
+        shares.append(Share("of the customers", row.figure("customer_share", "share"), _percent(row, "customer_share")))
+    origin = sentence(
+        "{id}, since {date}", id=row.figure("segment_id", "text"), date=row.figure("created_as_of", "date")
+    )
+    return Card(
+        name=row.figure("segment_name", "text"),
+        colour=swatch(row, "segment_id"),
+        customers=row.figure("customers", "count"),
+        customer_share=sentence("{share} of all", share=row.figure("customer_share", "share")),
+        trend=_trend(row, compared),
+        shares=tuple(shares),
+        traits=row.figure("traits", "text"),
+        action=row.figure("recommended_action", "text"),
+        origin=origin,
+        badges=tuple(badges),
+    )
+
+
+def _percent(row: Row, column: str) -> str:
+    return f"{max(0.0, min(1.0, row.number_of(column))) * 100:.1f}"
+
+
+def _trend(row: Row, compared: list[Since]) -> Markup:
+    if not compared:
+        return Markup("First run: no trend yet")
+    parts = []
+    for since in compared:
+        change = row.number_of(f"change_{since.ending}")
+        arrow = "▲" if change > 0 else "▼" if change < 0 else "■"
+        parts.append(
+            sentence(
+                '<span aria-hidden="true">{arrow}</span> {change} since {date}',
+                arrow=arrow,
+                change=row.figure(f"change_{since.ending}", "change"),
+                date=since.day,
+            )
+        )
+    return Markup(" · ").join(parts)
+
+
+def worth_chart(sizes: Answer) -> Chart | None:
+    """Return the chart that sets a segment's share of the customers against its share of the spend."""
+    living = [row for row in sizes if row.number_of("customers")]
+    if not living or living[0]["spend_share"] is None:
+        return None
+    best = living[0]
+    key = "worth"
+    groups = [
+        Group(
+            row.figure("segment_name", "text"),
+            (
+                Bar(
+                    row.number_of("spend_share"),
+                    row.figure("spend_share", "share"),
+                    segment_colour(row.text("segment_id")),
+                    "of the spend",
+                ),
+                Bar(row.number_of("customer_share"), row.figure("customer_share", "share"), QUIET, "of the customers"),
+            ),
+        )
+        for row in living
+    ]
+    return Chart(
+        key,
+        "Which segments bring the money?",
+        sentence(
+            "{name} are {customers} of the customers and bring {spend} of the spend of the last 90 days.",
+            name=best.figure("segment_name", "text"),
+            customers=best.figure("customer_share", "share"),
+            spend=best.figure("spend_share", "share"),
+        ),
+        bars(groups, key),
+        table_of(
+            living,
+            Column("Segment", "segment_name", segment="segment_id"),
+            Column("Customers", "customers", "count"),
+            Column("Share of customers", "customer_share", "share"),
+            Column("Spend, 90 days", "spend_amount_90d", "amount"),
+            Column("Share of spend", "spend_share", "share"),
+            Column("Spend per customer, 90 days", "spend_per_customer", "amount"),
+            Column("Share of margin, 365 days", "margin_share", "share"),
+        ),
+    )

@@ -1,0 +1,253 @@
+"""What changed since the last run and since last month, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from markupsafe import Markup
+
+from segmentation_job.report.figures import Figure, sentence
+from segmentation_job.report.published_file import Answer, Row
+from segmentation_job.report.view import View
+
+MOVES_SQL = """
+select
+    coalesce(sum(customers) filter (where from_segment_id is null), 0)::bigint as joined,
+    coalesce(sum(customers) filter (where to_segment_id is null), 0)::bigint as gone,
+    coalesce(sum(customers) filter (where from_segment_id is not null and to_segment_id is not null), 0)::bigint as changed,
+    coalesce(sum(customer_moved), 0)::bigint as customer_moved,
+    coalesce(sum(model_changed), 0)::bigint as model_changed,
+    coalesce(sum("both"), 0)::bigint as "both"
+from segment_transitions
+where lens = $lens and as_of_date > $since and as_of_date <= $as_of
+"""
+
+# Whoever was in a segment then, against where they are now: somebody who went and came back has not changed.
+THEN_AND_NOW_SQL = """
+with earlier as (
+    select customer_id, segment_id
+    from customer_segment_history
+    where
+        lens = $lens and segment_id is not null
+        and valid_from <= $since and (valid_to is null or valid_to > $since)
+),
+
+today as (
+    select customer_id, segment_id from customer_segments where lens = $lens
+)
+
+select
+    count(*) filter (where earlier.customer_id is not null) as customers_then,
+    count(*) filter (where earlier.segment_id <> today.segment_id) as changed,
+    count(*) filter (where earlier.segment_id <> today.segment_id)
+    / nullif(count(*) filter (where earlier.customer_id is not null), 0) as changed_share,
+    count(*) filter (where earlier.customer_id is null) as joined,
+    count(*) filter (where today.customer_id is null) as gone
+from earlier
+full outer join today on earlier.customer_id = today.customer_id
+"""
+
+NEW_SEGMENTS_SQL = """
+select segment_id, name as segment_name, relation, created_as_of, parent_segment_ids
+from segments
+where lens = $lens and created_as_of > $since and created_as_of <= $as_of and superseded_by is null
+    and segment_id in (select segment_id from customer_segments where lens = $lens)
+order by segment_id
+"""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A figure that is seen first."""
+
+    label: str
+    figure: object
+    note: Markup = Markup("")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Sentences under a heading."""
+
+    title: Markup
+    sentences: tuple[Markup, ...]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What the page begins with."""
+
+    tiles: tuple[Tile, ...]
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Since:
+    """A date that today is compared with, and the columns of the sizes that compare.
+
+    word: of the query's name. ending: of the columns. before: the column with the size then. day: the date as a figure.
+    """
+
+    word: str
+    ending: str
+    before: str
+    day: Figure
+
+
+def compared_with(view: View) -> list[Since]:
+    """Return the dates that today is compared with: the last run, and a month ago where that is another."""
+    found = []
+    if view.last_run is not None:
+        found.append(Since("last-run", "since_last_run", "customers_at_last_run", view.date_figure("last_run")))
+    if view.month_ago is not None and view.month_ago != view.last_run:
+        found.append(Since("month-ago", "since_month_ago", "customers_month_ago", view.date_figure("month_ago")))
+    return found
+
+
+def grown_and_shrunk(sizes: Answer, since: Since) -> tuple[Row | None, Row | None]:
+    """Return the segment that gained most customers and the one that lost most; None where none did."""
+    column = f"change_{since.ending}"
+    grown = max(sizes, key=lambda row: row.number_of(column))
+    shrunk = min(sizes, key=lambda row: row.number_of(column))
+    return grown if grown.number_of(column) > 0 else None, shrunk if shrunk.number_of(column) < 0 else None
+
+
+def opening_of(view: View, sizes: Answer, totals: Answer) -> Opening:
+    """Return the first screen: what there is, what is worth most, what changed."""
+    whole, best = totals.row(0), sizes.row(0)
+    compared = compared_with(view)
+    tiles = [
+        Tile("Customers", whole.figure("customers", "count"), _since_note(whole, "customers", "change", compared)),
+        Tile("Segments", whole.figure("segments", "count"), sentence("in the lens {lens}", lens=view.lens_figure)),
+        Tile(
+            "Spend of the last 90 days",
+            whole.figure("spend_amount_90d", "amount"),
+            _since_note(whole, "spend_share", "share_change", compared),
+        ),
+    ]
+    if best.number_of("spend_amount_90d") > 0:
+        tiles.append(
+            Tile(
+                "Most valuable segment",
+                best.figure("segment_name", "text"),
+                sentence("{share} of the spend", share=best.figure("spend_share", "share")),
+            )
+        )
+    parts = [Part(_title(view, since, compared), tuple(_sentences(view, sizes, totals, since))) for since in compared]
+    if not parts:
+        parts.append(
+            Part(
+                Markup("Nothing to compare with yet"),
+                (
+                    Markup(
+                        "This is the first run of this lens: there is no earlier date to compare with. From the next"
+                        " run on, this place says who moved, and which segments grew and shrank."
+                    ),
+                ),
+            )
+        )
+    elif view.month_ago is None:
+        parts.append(
+            Part(
+                Markup("Since last month"),
+                (
+                    Markup(
+                        "No date that lies a month back has been run, so there is no comparison with last month yet."
+                    ),
+                ),
+            )
+        )
+    return Opening(tuple(tiles), tuple(parts))
+
+
+def _title(view: View, since: Since, compared: list[Since]) -> Markup:
+    if since.word == "last-run":
+        if len(compared) == 1 and view.month_ago is not None:
+            return sentence("Since the last run and last month, {date}", date=since.day)
+        return sentence("Since the last run, {date}", date=since.day)
+    return sentence("Since last month, {date}", date=since.day)
+
+
+def _since_note(whole: Row, what: str, form: str, compared: list[Since]) -> Markup:
+    """Say how a figure changed since the oldest date that it is compared with."""
+    if not compared or whole[f"{what}_{compared[-1].ending}"] is None:
+        return Markup("")
+    since = compared[-1]
+    return sentence("{change} since {date}", change=whole.figure(f"{what}_{since.ending}", form), date=since.day)
+
+
+def _sentences(view: View, sizes: Answer, totals: Answer, since: Since) -> Iterator[Markup]:
+    between = view.file.ask(f"then-and-now-{since.word}", THEN_AND_NOW_SQL, lens=view.lens, since=_day(since)).row(0)
+    moves = view.file.ask(f"moves-{since.word}", MOVES_SQL, lens=view.lens, since=_day(since), as_of=view.as_of).row(0)
+    if between.number_of("changed"):
+        yield sentence(
+            "<strong>{changed}</strong> of the {then} customers of that day ({share}) are in another segment now.",
+            changed=between.figure("changed", "count"),
+            then=between.figure("customers_then", "count"),
+            share=between.figure("changed_share", "share"),
+        )
+    else:
+        yield sentence(
+            "None of the {then} customers of that day has changed segment.",
+            then=between.figure("customers_then", "count"),
+        )
+    if moves.number_of("changed"):
+        yield sentence(
+            "Of {changed} changes in all, {moved} are customers who moved, {model} are customers whom a new model put"
+            " elsewhere, and {both} are both.",
+            changed=moves.figure("changed", "count"),
+            moved=moves.figure("customer_moved", "count"),
+            model=moves.figure("model_changed", "count"),
+            both=moves.figure("both", "count"),
+        )
+    yield sentence(
+        "<strong>{joined}</strong> customers are new, {gone} left.",
+        joined=between.figure("joined", "count"),
+        gone=between.figure("gone", "count"),
+    )
+    whole = totals.row(0)
+    if whole[f"spend_share_{since.ending}"] is not None:
+        yield sentence(
+            "The spend of the last 90 days changed by <strong>{share}</strong>.",
+            share=whole.figure(f"spend_share_{since.ending}", "share_change"),
+        )
+    grown, shrunk = grown_and_shrunk(sizes, since)
+    if grown:
+        yield sentence("Grew most: {change}.", change=_change(grown, since))
+    if shrunk:
+        yield sentence(
+            "Shrank most: {change}. What to do: {action}",
+            change=_change(shrunk, since),
+            action=shrunk.figure("recommended_action", "text"),
+        )
+    if not grown and not shrunk:
+        yield Markup("No segment grew or shrank.")
+    born = view.file.ask(
+        f"new-segments-{since.word}", NEW_SEGMENTS_SQL, lens=view.lens, since=_day(since), as_of=view.as_of
+    )
+    for row in born:
+        yield sentence(
+            "New segment: <strong>{name}</strong>, since {date}.",
+            name=row.figure("segment_name", "text"),
+            date=row.figure("created_as_of", "date"),
+        )
+
+
+def _change(row: Row, since: Since) -> Markup:
+    said = sentence(
+        "<strong>{name}</strong>, from {before} to {now} customers ({change}",
+        name=row.figure("segment_name", "text"),
+        before=row.figure(since.before, "count"),
+        now=row.figure("customers", "count"),
+        change=row.figure(f"change_{since.ending}", "change"),
+    )
+    if row[f"change_share_{since.ending}"] is None:
+        return said + Markup(")")
+    return said + sentence(", {share})", share=row.figure(f"change_share_{since.ending}", "share_change"))
+
+
+def _day(since: Since) -> date:
+    assert isinstance(since.day.value, date)
+    return since.day.value
