@@ -706,7 +706,7 @@ def stale() -> None:
     for each in found:
         print(f"{each.as_of}  {', '.join(each.lenses) or '-'}  {each.reason}")
     if found:
-        print(f"{len(found)} dates to repair: segmentation repair")
+        print(f"{len(found)} date{'s' if len(found) > 1 else ''} to repair: segmentation repair")
     elif facts_current:
         print("No date is stale.")
 
