@@ -28,7 +28,7 @@ LENS_COLUMNS: Final = {
     f"{LENS}_segment_name": "Its name.",
 }
 # What a suite calls its table where the published one is called otherwise.
-GATED_AS: Final = {name: WIDE_TABLE for name in FEATURE_TABLES}
+GATED_AS: Final = dict.fromkeys(FEATURE_TABLES, WIDE_TABLE)
 
 # The order in which a reader asks; what is not named here follows by its name.
 FIRST_TABLES: Final = (
