@@ -130,15 +130,12 @@ notebook: $(STAMP) $(UV_TARGET) ## Open the analysis of the published file in Ju
 	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 notebooks/segment_analysis.ipynb
 
 # From the SQL and YAML alone, on an empty warehouse: the real one may be held by a run, or not be there yet.
-docs: $(STAMP) ## Write the models, their columns and their lineage as one page that needs no network
+docs: $(STAMP) ## Write all models, their columns and their lineage as one page that needs no network
 	@mkdir -p .venv/docs/$(DOCS_SOURCE)
 	@SOURCE=$(DOCS_SOURCE) SEGMENTATION_DATA_DIR=$(CURDIR)/.venv/docs DO_NOT_TRACK=1 $(BIN)/dbt --quiet docs generate \
-		--static --empty-catalog --project-dir dbt_project --profiles-dir dbt_project \
+		--empty-catalog --project-dir dbt_project --profiles-dir dbt_project \
 		--target-path $(CURDIR)/.venv/docs/target --log-path $(CURDIR)/.venv/docs/logs
-	@mkdir -p "$(DOCS_DIR)"
-	@cp .venv/docs/target/static_index.html "$(DOCS_DIR)/.index.html.unfinished"
-	@mv "$(DOCS_DIR)/.index.html.unfinished" "$(DOCS_DIR)/index.html"
-	@echo "Open $(DOCS_DIR)/index.html; the lineage is the button at the lower right."
+	@$(BIN)/python -m segmentation_job.lineage_page .venv/docs/target "$(DOCS_DIR)/index.html"
 
 dictionary: $(STAMP) ## Write docs/data-dictionary.md from the YAML of the published tables
 	@$(BIN)/python -m segmentation_job.data_dictionary >docs/.data-dictionary.md
