@@ -124,10 +124,12 @@ runbook: $(STAMP) ## Follow docs/runbook.md word for word in a clone, and compar
 evaluate: $(STAMP) ## Run a date of the past and compare its forecasts with what came in the 90 days after it
 	@$(BIN)/segmentation evaluate $(if $(strip $(AS_OF)),--as-of $(AS_OF))
 
-# JupyterLab is a group of its own: the tests execute the notebook without.
+# JupyterLab is a group of its own: the tests execute the notebook without. It asks nobody for news or newer versions.
 notebook: $(STAMP) $(UV_TARGET) ## Open the analysis of the published file in JupyterLab on loopback
 	@$(UV) sync --frozen --quiet --inexact --group notebook
-	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 notebooks/segment_analysis.ipynb
+	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --LabApp.extension_manager=readonly --LabApp.news_url=None \
+		--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate \
+		$(if $(filter 0,$(shell id -u)),--allow-root) notebooks/segment_analysis.ipynb
 
 # From the SQL and YAML alone, on an empty warehouse: the real one may be held by a run, or not be there yet.
 docs: $(STAMP) ## Write all models, their columns and their lineage as one page that needs no network
@@ -154,9 +156,10 @@ lint: $(STAMP) lint-sql ## Check Python, SQL, types and the lock
 lint-sql: $(STAMP)
 	$(EMPTY_WAREHOUSE) $(BIN)/sqlfluff lint dbt_project
 
-format: $(STAMP) ## Rewrite Python and SQL in the project's style
+format: $(STAMP) ## Rewrite Python and SQL in the project's style, and take outputs out of notebooks
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	@$(BIN)/python -m tests.support.committed_notebooks
 	$(EMPTY_WAREHOUSE) $(BIN)/sqlfluff fix dbt_project
 
 lock: $(UV_TARGET) ## Resolve pyproject.toml into uv.lock again

@@ -1,32 +1,19 @@
-"""Notebooks are committed as they were written: without outputs, so that no figure and no customer is in git."""
+"""Notebooks are committed as they were written: without outputs, under ids that stay."""
 
-import json
 import re
+from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 
-from tests.support.nights import PROJECT_DIR
-
-NOTEBOOKS = sorted((PROJECT_DIR / "notebooks").glob("*.ipynb"))
-
-
-def left_behind(notebook: dict[str, Any]) -> list[str]:
-    """Return the ids of cells that carry what an execution or an editor left in them."""
-    return [
-        cell["id"]
-        for cell in notebook["cells"]
-        if cell.get("outputs") or cell.get("execution_count") is not None or set(cell["metadata"]) - {"tags"}
-    ]
+from tests.support.committed_notebooks import METADATA, NOTEBOOKS, cleaned, read_notebook
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: str(path.name))
-def test_a_notebook_is_committed_without_outputs_and_under_ids_that_stay(path: Any) -> None:
-    notebook = json.loads(path.read_text())
-    assert left_behind(notebook) == []
-    assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
-    assert notebook["metadata"]["language_info"] == {"name": "python"}
+def test_a_notebook_is_committed_without_outputs_and_under_ids_that_stay(path: Path) -> None:
+    notebook = read_notebook(path)
+    assert notebook == cleaned(notebook), "take them out: make format"
     ids = [cell["id"] for cell in notebook["cells"]]
     assert len(set(ids)) == len(ids) > 10
     # Words of ours: an editor that makes ids anew would change every cell in git.
@@ -34,12 +21,14 @@ def test_a_notebook_is_committed_without_outputs_and_under_ids_that_stay(path: A
     nbformat.validate(nbformat.from_dict(notebook))
 
 
-def test_outputs_counts_and_marks_of_an_editor_are_found() -> None:
-    clean: dict[str, Any] = {"id": "clean", "metadata": {"tags": ["setup"]}, "outputs": [], "execution_count": None}
-    cells = [
-        clean,
-        {**clean, "id": "output", "outputs": [{"output_type": "stream"}]},
-        {**clean, "id": "count", "execution_count": 3},
-        {**clean, "id": "editor", "metadata": {"scrolled": True}},
-    ]
-    assert left_behind({"cells": cells}) == ["output", "count", "editor"]
+def test_outputs_counts_and_marks_of_an_editor_are_taken_out() -> None:
+    clean: dict[str, Any] = {"id": "clean", "cell_type": "code", "metadata": {"tags": ["setup"]}, "source": "1"}
+    clean |= {"outputs": [], "execution_count": None}
+    words = {"id": "words", "cell_type": "markdown", "metadata": {}, "source": "Words."}
+    for left in (
+        {"outputs": [{"output_type": "stream", "name": "stdout", "text": "customer 7"}]},
+        {"execution_count": 3},
+        {"metadata": {"tags": ["setup"], "scrolled": True}},
+    ):
+        dirty = {"cells": [{**clean, **left}, words], "metadata": {**METADATA, "widgets": {}}}
+        assert cleaned(dirty) == {"cells": [clean, words], "metadata": METADATA} != dirty
