@@ -103,6 +103,23 @@ def read_dictionary(project_dir: Path = PROJECT_DIR) -> tuple[Table, ...]:
     return tuple(sorted(tables, key=lambda table: (first.get(table.name, len(first)), table.name)))
 
 
+def column_descriptions(project_dir: Path = PROJECT_DIR) -> dict[str, dict[str, str]]:
+    """Return by table and column what is written of it, under no name what is written of the table.
+
+    What is not described is left out: a night is published whether or not somebody has found the words.
+    """
+    models = project_dir / "dbt_project" / "models"
+    features = read_yaml((models / "features" / "_features__models.yml").read_text())["models"]
+    wide = [column for model in features if model["name"] in FEATURE_TABLES for column in model["columns"]]
+    found: dict[str, dict[str, str]] = {}
+    for _, written in _published(models / "marts"):
+        columns = [*(wide if written["name"] == WIDE_TABLE else ()), *written["columns"]]
+        texts = {column["name"]: _written(column) for column in columns} | {"": _written(written)}
+        found[written["name"]] = {name: text for name, text in texts.items() if text}
+    found[WIDE_TABLE] |= LENS_COLUMNS
+    return found
+
+
 def dictionary_page(tables: Sequence[Table]) -> str:
     """Return the dictionary as a page in Markdown."""
     lines = [
@@ -167,7 +184,7 @@ def _published(marts: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
 def _table(path: Path, written: Mapping[str, Any], limits: Mapping[str, str]) -> Table:
     name = written["name"]
     grain = written.get("config", {}).get("meta", {}).get("grain", "")
-    description = " ".join(str(written.get("description", "")).split())
+    description = _written(written)
     if not description or not grain:
         raise MisconfiguredError(f"{path}: {name} has no {'grain' if description else 'description'}: write one.")
     return Table(name, description, grain, tuple(_columns(path, written, limits)))
@@ -176,7 +193,7 @@ def _table(path: Path, written: Mapping[str, Any], limits: Mapping[str, str]) ->
 def _columns(path: Path, written: Mapping[str, Any], limits: Mapping[str, str]) -> Iterator[Column]:
     for column in written["columns"]:
         name = column["name"]
-        description = " ".join(str(column.get("description", "")).split())
+        description = _written(column)
         if not description or not column.get("data_type"):
             missing = "data_type" if description else "description"
             raise MisconfiguredError(f"{path}: {written['name']}.{name} has no {missing}: write one.")
@@ -187,6 +204,11 @@ def _columns(path: Path, written: Mapping[str, Any], limits: Mapping[str, str]) 
         yield Column(
             name, found, unit_of(name, found), "not_null" in tests, allowed or limits.get(name, ""), description
         )
+
+
+def _written(content: Mapping[str, Any]) -> str:
+    """A description on one line; empty where there is none."""
+    return " ".join(str(content.get("description") or "").split())
 
 
 def _wide_columns(features: Path, limits: Mapping[str, str]) -> Iterator[Column]:

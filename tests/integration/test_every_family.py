@@ -62,6 +62,18 @@ def test_the_data_dictionary_has_the_columns_and_types_of_the_published_file_and
     with duckdb.connect(str(shop.serving_link), read_only=True) as published:
         found = published.execute("select table_name, column_name, data_type from duckdb_columns() where not internal")
         assert described == {(table, column): data_type for table, column, data_type in found.fetchall()}
+        # The file says of itself what the dictionary says of it.
+        told = {
+            (table.name, column.name.replace(LENS, lens)): column.description
+            for table in read_dictionary()
+            if table.name != "customer_segments_daily"
+            for column in table.columns
+            for lens in (SHIPPED_LENSES if LENS in column.name else [""])
+        }
+        comments = published.execute(
+            "select table_name, column_name, comment from duckdb_columns() where comment is not null"
+        )
+        assert told == {(table, column): comment for table, column, comment in comments.fetchall()}
         # What it calls required is so.
         for table in read_dictionary():
             required = [f'"{column.name}" is null' for column in table.columns if column.is_required]
