@@ -16,7 +16,7 @@ import duckdb
 from segmentation_job.settings import DEFAULT_SOURCE
 from segmentation_job.steps import STEPS, step_named
 from tests.support.parsed_projects import keep_parse, lend_parse
-from tests.support.warm_processes import WarmProcesses, can_be_forked
+from tests.support.warm_processes import can_be_forked, warm_processes
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 COMMAND = Path(sys.executable).with_name("segmentation")
@@ -24,8 +24,6 @@ STEP_NAMES = tuple(step.name for step in STEPS)
 INHERITED_PREFIXES = ("SEGMENTATION_", "AIRFLOW_", "DBT_")
 # Hundreds of processes would compile the package, each for itself.
 NOT_INHERITED = ("SOURCE", "TARGET", "PYTHONDONTWRITEBYTECODE")
-
-_warm = WarmProcesses()
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ class Nights:
         if can_be_forked(environment):
             if arguments[:1] == ("build",):
                 lend_parse(self.source_dir, environment)
-            finished = Finished(*_warm.run([COMMAND.name, *arguments], environment, PROJECT_DIR))
+            finished = Finished(*warm_processes().run([COMMAND.name, *arguments], environment, PROJECT_DIR))
         else:
             with self.start(*arguments) as process:
                 output, _ = process.communicate()

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -50,7 +51,7 @@ LIBRARIES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """What the server of each command imports beforehand: nothing of ours."""
 
-READ_AT_IMPORT: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONHASHSEED", "PYTHONOPTIMIZE")
+READ_AT_IMPORT: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONHASHSEED")
 """Environment variables of which a process that has imported takes no notice any more."""
 
 _LARGEST_REQUEST: Final = 1 << 20
@@ -75,6 +76,22 @@ class WarmProcesses:
             exit_code = _ask(self._places(), arguments, environment, folder, descriptors)
             output.seek(0)
             return exit_code, output.read().decode(errors="replace")
+
+    def put_on_path(self, folder: Path) -> None:
+        """Write a `segmentation` into a folder that has the command forked; the folder then goes first on a PATH.
+
+        Whoever ends it ends the command.
+        """
+        folder.mkdir()
+        program = folder / "segmentation"
+        program.write_text(
+            f"#!{sys.executable} -S\n"
+            "import sys\n"
+            f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+            "from warm_processes import pass_on\n"
+            f"sys.exit(pass_on({str(self._places())!r}))\n"
+        )
+        program.chmod(0o755)
 
     def _places(self) -> Path:
         if self._folder is None:
@@ -106,9 +123,21 @@ class WarmProcesses:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
+@cache
+def warm_processes() -> WarmProcesses:
+    """Return those of this process."""
+    return WarmProcesses()
+
+
 def can_be_forked(environment: Mapping[str, str]) -> bool:
     """Tell whether a command in this environment is the same where its libraries were imported in ours."""
     return all(environment.get(name) == os.environ.get(name) for name in READ_AT_IMPORT)
+
+
+def pass_on(places: str) -> int:
+    """Have the command line of this process run in its place; return the exit code."""
+    code = _ask(Path(places), ["segmentation", *sys.argv[1:]], os.environ, Path.cwd(), (0, 1, 2))
+    return code if code >= 0 else 128 - code
 
 
 def _ask(
@@ -226,7 +255,7 @@ def _become(command: dict[str, Any], places: Path) -> None:
         if program.parent != BIN or program.name not in LIBRARIES or not options.keys() <= _UNDERSTOOD:
             return started(words, **options)
         sys.stdout.flush()
-        code = _ask(places, [program.name, *words[1:]], environment, options.get("cwd") or os.getcwd(), (0, 1, 2))
+        code = _ask(places, [program.name, *words[1:]], environment, options.get("cwd") or Path.cwd(), (0, 1, 2))
         return subprocess.CompletedProcess(list(words), code)
 
     subprocess.run = run  # type: ignore[assignment]
@@ -258,9 +287,11 @@ def _serve(name: str, places: Path) -> None:
     server = _Server(places / name)
     print("ready", flush=True)
     command = server.next_command()
-    if command is not None:
-        _become(command, places)
-        _run(name)
+    if command is None:
+        # What Great Expectations holds would be reported as leaks while the interpreter ends, as in `cli.main`.
+        os._exit(0)
+    _become(command, places)
+    _run(name)
 
 
 if __name__ == "__main__":
