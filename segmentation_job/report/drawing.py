@@ -6,7 +6,7 @@ import io
 import re
 import textwrap
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import matplotlib as mpl
 from markupsafe import Markup, escape
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure as Picture
 from matplotlib.patches import Rectangle
 
 from segmentation_job.report.figures import Figure
-from segmentation_job.report.palette import COLOURS, INK, LINE, MUTED, Colour
+from segmentation_job.report.palette import COLOURS, INK, LINE, PAPER, Colour
 
 # Drawn so wide that a phone shows it nearly at its natural size.
 WIDTH: Final = 380.0
@@ -75,14 +75,13 @@ class Canvas:
         axes.patch.set_visible(False)
         return axes
 
-    def box(self, left: float, top: float, width: float, height: float, colour: Colour, outlined: bool = False) -> None:
-        """Draw a filled box, or its outline."""
-        look: dict[str, Any] = (
-            {"facecolor": "none", "edgecolor": colour.sentinel, "linewidth": 1.2}
-            if outlined
-            else {"facecolor": colour.sentinel, "linewidth": 0}
-        )
-        self.ground.add_patch(Rectangle((left, top), max(width, 0.0), height, clip_on=False, **look))
+    def box(
+        self, left: float, top: float, width: float, height: float, colour: Colour, opacity: float | None = None
+    ) -> None:
+        """Draw a filled box."""
+        box = Rectangle((left, top), max(width, 0.0), height, facecolor=colour.sentinel, linewidth=0, clip_on=False)
+        box.set_alpha(opacity)
+        self.ground.add_patch(box)
 
     def line(self, xs: Sequence[float], ys: Sequence[float], colour: Colour = LINE, width: float = 1.0) -> None:
         """Draw a line through points."""
@@ -126,10 +125,16 @@ class Canvas:
             artist.set_gid(f"figure-of-query-{len(self._figures)}")
             self._figures.append(said)
 
+    def label(self, x: float, y: float, said: Figure, shown: str, colour: Colour) -> None:
+        """Write a text behind a dot of a colour, on a plate of paper that keeps it readable over others."""
+        self.box(x - 3, y - 7, width_of(shown, SMALL) + 16, 14, PAPER, opacity=0.78)
+        self.dot(x + 3, y, colour, 7.0)
+        self.text(x + 10, y, said, shown=shown, size=SMALL, strong=True)
+
     def svg(self, key: str) -> Markup:
-        """Return the picture as an inline SVG with the page's colours, named by the elements key-title and key-finding."""
+        """Return the picture as inline SVG in the page's colours, named by the elements key-title and key-finding."""
         buffer = io.StringIO()
-        with mpl.rc_context(_SETTINGS):  # type: ignore[arg-type]
+        with mpl.rc_context(_SETTINGS):
             self.picture.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         return Markup(themed(buffer.getvalue(), key, self._figures))
 
@@ -173,6 +178,3 @@ def themed(svg: str, key: str, figures: Sequence[Figure]) -> str:
     svg = opening + svg[svg.index(">") + 1 :]
     svg = re.sub(r">\s+<", "><", svg)
     return re.sub(r"\s*\n", " ", svg).replace("xlink:href", "href").strip()
-
-
-__all__ = ["INK", "MUTED", "SMALL", "TEXT", "WIDTH", "Canvas", "shortened", "themed", "width_of", "wrapped"]

@@ -10,6 +10,8 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
+from segmentation_job.report.words import feature_words
+
 Value = str | int | float | bool | Decimal | date | datetime | None
 
 UNKNOWN: Final = "–"
@@ -78,7 +80,7 @@ def _as_date(value: Value) -> date:
 
 def _day(value: Value) -> str:
     day = _as_date(value)
-    return f"{day.day} {day:%B %Y}"
+    return f"{day.day}\N{NO-BREAK SPACE}{day:%b}\N{NO-BREAK SPACE}{day:%Y}"
 
 
 def _clock(value: Value) -> str:
@@ -101,6 +103,8 @@ def _pretty(value: Value) -> str:
 FORMS: Final[dict[str, Callable[[Value], str]]] = {
     "text": str,
     "word": _pretty,
+    "feature": lambda value: feature_words(str(value)),
+    "yes": lambda value: "yes" if value else "",
     "count": _grouped,
     "change": lambda value: _grouped(value, signed=True),
     "amount": _grouped,
@@ -119,4 +123,4 @@ FORMS: Final[dict[str, Callable[[Value], str]]] = {
     "clock": _clock,
     "duration": _duration,
 }
-TEXTS: Final = frozenset({"text", "word"})
+TEXTS: Final = frozenset({"text", "word", "feature", "yes"})

@@ -31,7 +31,6 @@ class Card:
     name: Figure
     colour: str
     customers: Figure
-    customer_share: Markup
     trend: Markup
     shares: tuple[Share, ...]
     traits: Figure
@@ -71,13 +70,14 @@ def cards_of(view: View, sizes: Answer, totals: Answer) -> Cards:
 
 
 def _card(row: Row, compared: list[Since], badges: list[str]) -> Card:
-    shares = [Share("of the spend, 90 days", row.figure("spend_share", "share"), _percent(row, "spend_share"))]
+    shares = [
+        Share("of the customers", row.figure("customer_share", "share"), _percent(row, "customer_share")),
+        Share("of the spend, 90 days", row.figure("spend_share", "share"), _percent(row, "spend_share")),
+    ]
     if row["margin_share"] is not None:
         shares.append(
             Share("of the margin, 365 days", row.figure("margin_share", "share"), _percent(row, "margin_share"))
         )
-    else:
-        shares.append(Share("of the customers", row.figure("customer_share", "share"), _percent(row, "customer_share")))
     origin = sentence(
         "{id}, since {date}", id=row.figure("segment_id", "text"), date=row.figure("created_as_of", "date")
     )
@@ -85,7 +85,6 @@ def _card(row: Row, compared: list[Since], badges: list[str]) -> Card:
         name=row.figure("segment_name", "text"),
         colour=swatch(row, "segment_id"),
         customers=row.figure("customers", "count"),
-        customer_share=sentence("{share} of all", share=row.figure("customer_share", "share")),
         trend=_trend(row, compared),
         shares=tuple(shares),
         traits=row.figure("traits", "text"),
@@ -114,7 +113,7 @@ def _trend(row: Row, compared: list[Since]) -> Markup:
                 date=since.day,
             )
         )
-    return Markup(" · ").join(parts)
+    return Markup("<br>").join(parts)
 
 
 def worth_chart(sizes: Answer) -> Chart | None:
