@@ -100,7 +100,7 @@ class Spark:
 
 def sparks(lines: Sequence[Spark], begin: Figure, end: Figure, key: str) -> Markup:
     """Draw lines over the same times below each other, each to a scale of its own, from one date to another."""
-    height, gap = 30.0, 12.0
+    height, gap = 34.0, 10.0
     labels = [wrapped(str(line.label), WIDTH) for line in lines]
     tops, top = [], 1.0
     for label in labels:
@@ -111,7 +111,7 @@ def sparks(lines: Sequence[Spark], begin: Figure, end: Figure, key: str) -> Mark
     room_right = max(width_of(str(line.last), _END) for line in lines) + 10
     for line, label, start in zip(lines, labels, tops, strict=True):
         _write(canvas, line.label, label, start)
-        upper = start + len(label) * _LINE_HEIGHT + 5
+        upper = start + len(label) * _LINE_HEIGHT + 9
         lower = upper + height - 6
         known = [value for value in line.values if value is not None]
         low, high = min(known), max(known)
@@ -141,39 +141,48 @@ class Cell:
     figure: Figure | None
 
 
+@dataclass(frozen=True)
+class Scale:
+    """What the colours of a grid mean: the words at both ends, and the colours between."""
+
+    low: str
+    colours: Sequence[Colour]
+    high: str
+
+
 def grid(
     rows: Sequence[str | Figure],
     columns: Sequence[str | Figure],
     cell: Callable[[int, int], Cell | None],
     key: str,
-    scale: Sequence[tuple[Colour, str]] = (),
+    scale: Scale | None = None,
     says_figures: bool = True,
 ) -> Markup:
     """Draw a grid of coloured cells.
 
     rows, columns: what stands beside and above it. cell: what is in a row and a column, None where nothing is known.
-    scale: colours with the words for them, below the grid. says_figures: whether cells say their figure, if it fits.
+    scale: what the colours mean, below the grid. says_figures: whether cells say their figure, if it fits.
     """
     panels = [range(start, min(start + PANEL_COLUMNS, len(columns))) for start in range(0, len(columns), PANEL_COLUMNS)]
-    label_width = 132.0
+    label_width = min(132.0, max(width_of(str(row), SMALL) for row in rows) + 10)
     broadest = max(len(panel) for panel in panels)
-    width = min((WIDTH - label_width) / broadest, 58.0)
+    width = min((WIDTH - label_width) / broadest, 64.0)
     names = [wrapped(str(row), label_width - 8, 2, SMALL) for row in rows]
-    row_height = 28.0 if any(len(name) > 1 for name in names) else 22.0
+    row_height = 31.0 if any(len(name) > 1 for name in names) else 22.0
     widest = max(width_of(str(column), SMALL) for column in columns)
     is_turned = widest > width - 4
-    heads = [min(widest, 150.0) + 8 if is_turned else 20.0 for _ in panels]
+    heads = [min(widest, 170.0) + 8 if is_turned else 20.0 for _ in panels]
     height = sum(heads) + len(panels) * (len(rows) * row_height + 10) + (26.0 if scale else 0)
     canvas = Canvas(height)
     found = {(row, number): cell(row, number) for row in range(len(rows)) for number in range(len(columns))}
     figures = [str(one.figure) for one in found.values() if one and one.figure]
-    says_figures = says_figures and max(map(len, figures), default=0) * SMALL * 0.56 <= width
+    says_figures = says_figures and max((width_of(one, SMALL) for one in figures), default=0.0) <= width - 2
     top = 0.0
     for panel, head in zip(panels, heads, strict=True):
         top += head
         for place, number in enumerate(panel):
             x = label_width + place * width + width / 2
-            shown = shortened(str(columns[number]), 150.0 if is_turned else width, SMALL)
+            shown = shortened(str(columns[number]), 170.0 if is_turned else width, SMALL)
             if is_turned:
                 canvas.text(x, top - 5, columns[number], MUTED, SMALL, "center", turned=True, shown=shown)
             else:
@@ -194,13 +203,12 @@ def grid(
         top += len(rows) * row_height + 10
     if scale:
         middle = top + 8
-        x = 0.0
-        for colour, words in scale:
-            canvas.box(x, middle - 6, 16, 12, colour)
-            x += 18
-            if words:
-                canvas.text(x + 4, middle, words, MUTED, SMALL)
-                x += width_of(words, SMALL) + 14
+        canvas.text(0, middle, scale.low, MUTED, SMALL)
+        x = width_of(scale.low, SMALL) + 6
+        for colour in scale.colours:
+            canvas.box(x, middle - 6, 14, 12, colour)
+            x += 15
+        canvas.text(x + 5, middle, scale.high, MUTED, SMALL)
     return canvas.svg(key)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import textwrap
+import warnings
 from collections.abc import Sequence
 from typing import Final
 
@@ -22,15 +23,8 @@ WIDTH: Final = 380.0
 TEXT: Final = 12.5
 SMALL: Final = 11.0
 # A letter's width in its height, on the generous side: fonts differ.
-_LETTER: Final = 0.58
+_LETTER: Final = 0.63
 
-_SETTINGS: Final = {
-    "svg.fonttype": "none",
-    # Ids of clip paths and markers come from this and not from chance: the same file gives the same page.
-    "svg.hashsalt": "report",
-    "font.family": "DejaVu Sans",
-    "path.simplify": False,
-}
 _VARIABLES: Final = {colour.sentinel: f"var(--{colour.name})" for colour in COLOURS}
 
 
@@ -111,11 +105,12 @@ class Canvas:
         artist = self.ground.text(
             x,
             y,
+            str(said) if shown is None else shown,
             # A dollar sign would begin a formula.
-            (str(said) if shown is None else shown).replace("$", r"\$"),
+            parse_math=False,
             color=colour.sentinel,
             fontsize=size,
-            ha=align,  # type: ignore[arg-type]
+            ha=align,
             va="bottom" if turned else "center_baseline",
             rotation=90 if turned else 0,
             fontweight="bold" if strong else "normal",
@@ -127,14 +122,18 @@ class Canvas:
 
     def label(self, x: float, y: float, said: Figure, shown: str, colour: Colour) -> None:
         """Write a text behind a dot of a colour, on a plate of paper that keeps it readable over others."""
-        self.box(x - 3, y - 7, width_of(shown, SMALL) + 16, 14, PAPER, opacity=0.78)
+        self.box(x - 3, y - 7.5, width_of(shown, SMALL) + 18, 15, PAPER, opacity=0.85)
         self.dot(x + 3, y, colour, 7.0)
         self.text(x + 10, y, said, shown=shown, size=SMALL, strong=True)
 
     def svg(self, key: str) -> Markup:
         """Return the picture as inline SVG in the page's colours, named by the elements key-title and key-finding."""
         buffer = io.StringIO()
-        with mpl.rc_context(_SETTINGS):
+        # Text stays text. Ids of clip paths and markers come from the salt and not from chance: the same file gives the
+        # same page.
+        with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "report"}), warnings.catch_warnings():
+            # The reader's own fonts have the signs that the one measured with lacks.
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
             self.picture.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         return Markup(themed(buffer.getvalue(), key, self._figures))
 
@@ -154,7 +153,8 @@ def themed(svg: str, key: str, figures: Sequence[Figure]) -> str:
     # The page's own fonts.
     svg = re.sub(r" ?font-family: [^;\"]*;", "", svg)
     svg = re.sub(r" transform=\"rotate\(-0 [^\"]*\)\"", "", svg)
-    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)
+    # Hundredths of a pixel will do for places; what is written stays as it is.
+    svg = re.sub(r' (?:d|x|y|transform)="[^"]*"', lambda found: re.sub(r"(\d\.\d\d)\d+", r"\1", found[0]), svg)
     used = set(re.findall(r"url\(#([^)]+)\)|href=\"#([^\"]+)\"", svg))
     kept = {name for names in used for name in names if name}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from segmentation_job.report.blocks import Chart, Column, Section, present, table_of
 from segmentation_job.report.figures import sentence
-from segmentation_job.report.sections.forms import bars_of, by_segment
+from segmentation_job.report.sections.forms import bars_of, by_segment, extremes
 from segmentation_job.report.view import View
 
 FUNNEL_SQL = """
@@ -161,7 +161,11 @@ def behaviour_section(view: View) -> Section:
                     Column("Net promoter score", "net_promoter_score", "signed_digit"),
                 ),
             ),
-            words="net promoter score",
+            finding=extremes(
+                list(promoters), ("net_promoter_score", "signed_digit"), ("segment_name", "text"), "net promoter score"
+            )
+            if promoters
+            else None,
         ),
         bars_of(
             "complaints",

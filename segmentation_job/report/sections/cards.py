@@ -60,8 +60,9 @@ def cards_of(view: View, sizes: Answer, totals: Answer) -> Cards:
             if row:
                 badges[row.text("segment_id")].append(word)
     lead = sentence(
-        "{segments} segments of {customers} customers at {date}, most spend first. Spend and margin are what was"
-        " received, in the shop's currency.",
+        "{segments} segments of {customers} customers at {date}, most spend first. Spend is that of the last"
+        " 90 days{margin}, in the shop's currency.",
+        margin=", margin that of the last 365 days" if sizes.has("margin_share") else "",
         segments=totals.row(0).figure("segments", "count"),
         customers=totals.row(0).figure("customers", "count"),
         date=view.date_figure("as_of_date"),
@@ -71,13 +72,11 @@ def cards_of(view: View, sizes: Answer, totals: Answer) -> Cards:
 
 def _card(row: Row, compared: list[Since], badges: list[str]) -> Card:
     shares = [
-        Share("of the customers", row.figure("customer_share", "share"), _percent(row, "customer_share")),
-        Share("of the spend, 90 days", row.figure("spend_share", "share"), _percent(row, "spend_share")),
+        Share("of customers", row.figure("customer_share", "share"), _percent(row, "customer_share")),
+        Share("of spend", row.figure("spend_share", "share"), _percent(row, "spend_share")),
     ]
     if row["margin_share"] is not None:
-        shares.append(
-            Share("of the margin, 365 days", row.figure("margin_share", "share"), _percent(row, "margin_share"))
-        )
+        shares.append(Share("of margin", row.figure("margin_share", "share"), _percent(row, "margin_share")))
     origin = sentence(
         "{id}, since {date}", id=row.figure("segment_id", "text"), date=row.figure("created_as_of", "date")
     )

@@ -215,12 +215,9 @@ def _since_note(whole: Row, what: str, form: str, compared: list[Since]) -> Mark
 
 
 def _sentences(view: View, sizes: Answer, totals: Answer, since: Since) -> Iterator[Markup]:
-    between = view.file.ask(f"then-and-now-{since.word}", THEN_AND_NOW_SQL, lens=view.lens, since=since.day_value).row(
-        0
-    )
-    moves = view.file.ask(
-        f"moves-{since.word}", MOVES_SQL, lens=view.lens, since=since.day_value, as_of=view.as_of
-    ).row(0)
+    day = since.day_value
+    between = view.file.ask(f"then-and-now-{since.word}", THEN_AND_NOW_SQL, lens=view.lens, since=day).row(0)
+    moves = view.file.ask(f"moves-{since.word}", MOVES_SQL, lens=view.lens, since=day, as_of=view.as_of).row(0)
     if between.number_of("changed"):
         yield sentence(
             "<strong>{changed}</strong> of the {then} customers of that day ({share}) are in another segment now.",
@@ -269,9 +266,7 @@ def _sentences(view: View, sizes: Answer, totals: Answer, since: Since) -> Itera
         )
     if not grown and not shrunk:
         yield Markup("No segment grew or shrank.")
-    born = view.file.ask(
-        f"new-segments-{since.word}", NEW_SEGMENTS_SQL, lens=view.lens, since=since.day_value, as_of=view.as_of
-    )
+    born = view.file.ask(f"new-segments-{since.word}", NEW_SEGMENTS_SQL, lens=view.lens, since=day, as_of=view.as_of)
     for row in born:
         yield sentence(
             "New segment: <strong>{name}</strong>, since {date}.",

@@ -37,7 +37,7 @@ select
 from row_accounts
 where as_of_date = $as_of
 group by entity
-order by set_aside desc, entity
+order by rows_in desc, entity
 """
 
 REASONS_SQL = """

@@ -70,7 +70,6 @@ from (
             select model_version from segmentation_runs where lens = $lens and as_of_date = $as_of limit 1
         )
 )
-where not coalesce(cast(json_extract(feature, '$.is_idle') as boolean), false)
 """
 
 
@@ -155,7 +154,7 @@ def _dots(xs: NDArray[np.float64], ys: NDArray[np.float64], of_segment: NDArray[
     canvas = Canvas(HEIGHT)
     colours = {name: segment_colour(name) for name in sorted(set(of_segment))}
     shades = [getattr(colours[name], scheme) for name in of_segment]
-    canvas.ground.scatter(xs, ys, s=5, c=shades, alpha=0.6, linewidths=0)
+    canvas.ground.scatter(xs, ys, s=8, c=shades, alpha=0.65, linewidths=0)
     buffer = io.BytesIO()
     canvas.picture.savefig(buffer, format="png", dpi=144, transparent=True, metadata={"Software": None})
     return base64.b64encode(buffer.getvalue()).decode()
@@ -174,8 +173,8 @@ def _labels(
     heights = spread([y for y, _, _ in wanted], _APART, 10.0, HEIGHT - 10.0)
     for height, (_, x, name) in zip(heights, wanted, strict=True):
         label = names[name]
-        shown = shortened(str(label), 200.0, SMALL)
-        half = width_of(shown, SMALL) / 2 + 9
+        shown = shortened(str(label), 210.0, SMALL)
+        half = width_of(shown, SMALL) / 2 + 10
         middle = min(max(x, half), WIDTH - half)
         canvas.label(middle - half + 2, height, label, shown, segment_colour(name))
     return canvas.svg(key)

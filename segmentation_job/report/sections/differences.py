@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from segmentation_job.report.blocks import Chart, Column, table_of
-from segmentation_job.report.charts import Cell, grid
+from segmentation_job.report.charts import Cell, Scale, grid
 from segmentation_job.report.figures import sentence
 from segmentation_job.report.palette import DIVERGING, diverging_colour
 from segmentation_job.report.published_file import Answer, Row
@@ -96,7 +96,6 @@ def differences_chart(view: View, sizes: Answer) -> Chart | None:
 
     most = max(found, key=lambda row: abs(row.number_of("standardised_difference")))
     higher = most.number_of("standardised_difference") > 0
-    middle = len(DIVERGING) // 2
     return Chart(
         key,
         "What sets each segment apart?",
@@ -112,11 +111,7 @@ def differences_chart(view: View, sizes: Answer) -> Chart | None:
             [row.figure("segment_name", "text") for row in segments],
             cell,
             key,
-            scale=[
-                *((colour, "") for colour in DIVERGING[:middle]),
-                *((colour, "") for colour in DIVERGING[middle:-1]),
-                (DIVERGING[-1], "from lower to higher than all customers"),
-            ],
+            scale=Scale("lower", DIVERGING, "higher than all customers"),
         ),
         table_of(
             found,

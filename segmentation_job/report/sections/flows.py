@@ -33,7 +33,12 @@ DRAWN = 10
 def flows_section(view: View) -> Section:
     """Return the flows, or a line that there are none."""
     charts = flow_charts(view)
-    absent = () if charts else (sentence("Nobody has changed segment, or there is no earlier date to compare with."),)
+    nobody = (
+        sentence("Nobody has changed segment since the last run.")
+        if view.last_run is not None
+        else sentence("This is the first run: there is no earlier date to compare with.")
+    )
+    absent = () if charts else (nobody,)
     return Section("flows", "Who moved between segments", tuple(charts), absent=absent)
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from markupsafe import Markup
 
 from segmentation_job.report.blocks import Chart, Column, Table
-from segmentation_job.report.charts import Bar, Cell, Group, bars, grid
+from segmentation_job.report.charts import Bar, Cell, Group, Scale, bars, grid
 from segmentation_job.report.figures import Figure, sentence
 from segmentation_job.report.palette import ACCENT, RISING, Colour, rising_colour, segment_colour
 from segmentation_job.report.published_file import Answer, Row
 
 DRAWN_BARS = 25
+FROM_NOTHING = Scale("none", RISING, "the highest share")
 
 
 def bars_of(
@@ -83,7 +84,7 @@ def shares_in_a_grid(
     table: Table,
     finding: Markup,
     colour: Callable[[float], Colour] | None = None,
-    scale: Sequence[tuple[Colour, str]] = (),
+    scale: Scale = FROM_NOTHING,
     says_figures: bool = True,
 ) -> Chart | None:
     """Return a grid of one answer's rows: what stands in row_column down, what stands in column_column across.
@@ -120,7 +121,7 @@ def shares_in_a_grid(
         list(columns.values()),
         cell,
         key,
-        scale=scale or [*((one, "") for one in RISING[:-1]), (RISING[-1], "from none to the highest")],
+        scale=scale,
         says_figures=says_figures,
     )
     return Chart(key, question, finding, drawn, table)

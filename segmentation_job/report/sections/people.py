@@ -91,15 +91,18 @@ GEOGRAPHIC = (
     ("region", "In which regions do the segments live?"),
     ("country", "In which countries do the segments live?"),
 )
-SMALL_GROUPS = "Shares are among the customers of whom it is known. Groups of fewer than 10 people are not shown."
+SMALL_GROUPS = sentence(
+    "Shares are among the customers of whom it is known. Groups of fewer than 10 people are not shown."
+)
 
 
-def known_attributes(view: View) -> set[str]:
-    """Return the attributes that something is known of."""
-    return {row.text("attribute") for row in view.file.ask("known-attributes", KNOWN_SQL, as_of=view.as_of)}
+def known_attributes(view: View) -> dict[str, int]:
+    """Return the attributes that something is known of, and how many values each has."""
+    found = view.file.ask("known-attributes", KNOWN_SQL, as_of=view.as_of)
+    return {row.text("attribute"): int(row.number_of("attribute_values")) for row in found}
 
 
-def people_section(view: View, sizes: Answer, known: set[str]) -> Section:
+def people_section(view: View, sizes: Answer, known: dict[str, int]) -> Section:
     """Return age, gender and income of the segments."""
     charts = [attribute_chart(view, sizes, name, question) for name, question in PERSONAL if name in known]
     absent = [name.removesuffix("_band") for name, _ in PERSONAL if name not in known]
@@ -107,14 +110,15 @@ def people_section(view: View, sizes: Answer, known: set[str]) -> Section:
         "people",
         "Age, gender and income",
         present(charts),
+        sentences=(SMALL_GROUPS,) if present(charts) else (),
         absent=(sentence("The source tells nothing of {names}.", names=_listed(absent)),) if absent else (),
     )
 
 
-def places_section(view: View, sizes: Answer, known: set[str]) -> Section:
+def places_section(view: View, sizes: Answer, known: dict[str, int]) -> Section:
     """Return where the customers live."""
     charts: list[Chart | None] = [
-        attribute_chart(view, sizes, name, question) for name, question in GEOGRAPHIC if name in known
+        attribute_chart(view, sizes, name, question) for name, question in GEOGRAPHIC if known.get(name, 0) > 1
     ]
     if "city" in known:
         cities = view.file.ask("cities", CITIES_SQL, as_of=view.as_of)
@@ -134,10 +138,10 @@ def places_section(view: View, sizes: Answer, known: set[str]) -> Section:
                 is_of_segments=False,
             )
         )
-    absent = (
-        () if known & {"region", "country", "city"} else (sentence("The source tells nothing of where they live."),)
-    )
-    return Section("places", "Geography", present(charts), absent=absent)
+    is_known = any(name in known for name in ("region", "country", "city"))
+    absent = () if is_known else (sentence("The source tells nothing of where they live."),)
+    sentences = (SMALL_GROUPS,) if present(charts) else ()
+    return Section("places", "Geography", present(charts), sentences, absent)
 
 
 def attribute_chart(view: View, sizes: Answer, attribute: str, question: str) -> Chart | None:
@@ -170,14 +174,13 @@ def attribute_chart(view: View, sizes: Answer, attribute: str, question: str) ->
         ),
         sentence(
             "Known of {known} of {customers} customers. Most above the usual: “{value}” makes {share} of {name}, and"
-            " {everybody} of all. {small}",
+            " {everybody} of all.",
             known=whole.figure("known", "count"),
             customers=whole.figure("customers", "count"),
             value=most.figure("attribute_value", "text"),
             share=most.figure("share_of_known", "share"),
             name=most.figure("segment_name", "text"),
             everybody=most.figure("share_of_all_known", "share"),
-            small=SMALL_GROUPS,
         ),
     )
 

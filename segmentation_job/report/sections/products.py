@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from segmentation_job.report.blocks import Chart, Column, Section, present, table_of
+from segmentation_job.report.charts import Scale
 from segmentation_job.report.figures import sentence
 from segmentation_job.report.palette import DIVERGING, diverging_colour
 from segmentation_job.report.sections.forms import bars_of, by_segment, distinct, shares_in_a_grid
@@ -181,7 +182,6 @@ def seasons_chart(view: View) -> Chart | None:
     if len(distinct(found, "month")) < 2:
         return None
     peak = max(found, key=lambda row: row.number_of("seasonality_index"))
-    middle = len(DIVERGING) // 2
     in_order = sorted(found, key=lambda row: (str(row["month"]), row.text("category")))
     first, last = in_order[0], in_order[-1]
     return shares_in_a_grid(
@@ -211,10 +211,6 @@ def seasons_chart(view: View) -> Chart | None:
             times=peak.figure("seasonality_index", "times"),
         ),
         colour=lambda value: diverging_colour(value - 1, 1.0),
-        scale=[
-            *((colour, "") for colour in DIVERGING[:middle]),
-            *((colour, "") for colour in DIVERGING[middle:-1]),
-            (DIVERGING[-1], "from below to above an average month"),
-        ],
+        scale=Scale("below", DIVERGING, "above an average month"),
         says_figures=False,
     )

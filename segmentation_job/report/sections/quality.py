@@ -64,7 +64,7 @@ def quality_section(view: View) -> Section:
     if mine["choice_reason"] is not None:
         said.append(
             sentence(
-                "The segments are those of {algorithm} with {k}. It {reason}.",
+                "The segments are those of {algorithm} with {k} segments. Why: {reason}.",
                 algorithm=mine.figure("algorithm", "text"),
                 k=mine.figure("k", "count"),
                 reason=mine.figure("choice_reason", "text"),
