@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from markupsafe import Markup
@@ -163,7 +164,7 @@ def grid(
     rows, columns: what stands beside and above it. cell: what is in a row and a column, None where nothing is known.
     scale: what the colours mean, below the grid. says_figures: whether cells say their figure, if it fits.
     """
-    panels = [range(start, min(start + PANEL_COLUMNS, len(columns))) for start in range(0, len(columns), PANEL_COLUMNS)]
+    panels = _panels(len(columns))
     label_width = min(132.0, max(width_of(str(row), SMALL) for row in rows) + 10)
     broadest = max(len(panel) for panel in panels)
     width = min((WIDTH - label_width) / broadest, 64.0)
@@ -210,6 +211,13 @@ def grid(
             x += 15
         canvas.text(x + 5, middle, scale.high, MUTED, SMALL)
     return canvas.svg(key)
+
+
+def _panels(columns: int) -> list[range]:
+    """Return the columns of each panel, as evenly as they divide."""
+    number = -(-columns // PANEL_COLUMNS)
+    ends = [round(columns * place / number) for place in range(number + 1)]
+    return [range(start, end) for start, end in pairwise(ends)]
 
 
 def _write(canvas: Canvas, label: Figure, lines: Sequence[str], top: float) -> None:

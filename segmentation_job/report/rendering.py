@@ -45,8 +45,10 @@ def page_of(file: PublishedFile) -> Page:
     view = view_of(file, lenses.row(0))
     segments, totals = sizes.sizes_of(view), sizes.totals_of(view)
     opening = changes.opening_of(view, segments, totals)
+    waiting = checks.waiting_in(view)
     lead = sentence(
-        "{customers} customers in {segments} segments. Everything before {date} is known.",
+        "{customers} customers in {segments} {word}. Everything before {date} is known.",
+        word="segment" if totals.row(0)["segments"] == 1 else "segments",
         customers=totals.row(0).figure("customers", "count"),
         segments=totals.row(0).figure("segments", "count"),
         date=view.date_figure("as_of_date"),
@@ -75,11 +77,12 @@ def page_of(file: PublishedFile) -> Page:
         market.market_section(view),
         other_lenses.lenses_section(file, lenses),
         quality.quality_section(view),
-        checks.checks_section(view),
+        checks.checks_section(view, waiting),
     )
     return Page(
         as_of=view.date_figure("as_of_date"),
         lead=lead,
+        notices=checks.notices_of(waiting),
         opening=opening,
         cards=cards.cards_of(view, segments, totals),
         sections=sections,

@@ -156,7 +156,7 @@ def test_who_moved_agrees_with_the_history(pages: dict[str, ReportPage], reading
 
 
 def test_the_same_file_gives_the_same_page(pages: dict[str, ReportPage]) -> None:
-    page = pages["past"]
+    page = pages["shop"]
     assert render_report(page.published) == page.html.read_text()
 
 

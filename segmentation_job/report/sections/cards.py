@@ -33,8 +33,8 @@ class Card:
     customers: Figure
     trend: Markup
     shares: tuple[Share, ...]
-    traits: Figure
-    action: Figure
+    traits: Figure | None
+    action: Figure | None
     origin: Markup
     badges: tuple[str, ...]
 
@@ -60,10 +60,11 @@ def cards_of(view: View, sizes: Answer, totals: Answer) -> Cards:
             if row:
                 badges[row.text("segment_id")].append(word)
     lead = sentence(
-        "{segments} segments of {customers} customers at {date}, most spend first. Spend is that of the last"
+        "{segments} {word} of {customers} customers at {date}, most spend first. Spend is that of the last"
         " 90 days{margin}, in the shop's currency.",
         margin=", margin that of the last 365 days" if sizes.has("margin_share") else "",
         segments=totals.row(0).figure("segments", "count"),
+        word="segment" if totals.row(0)["segments"] == 1 else "segments",
         customers=totals.row(0).figure("customers", "count"),
         date=view.date_figure("as_of_date"),
     )
@@ -86,8 +87,8 @@ def _card(row: Row, compared: list[Since], badges: list[str]) -> Card:
         customers=row.figure("customers", "count"),
         trend=_trend(row, compared),
         shares=tuple(shares),
-        traits=row.figure("traits", "text"),
-        action=row.figure("recommended_action", "text"),
+        traits=row.figure("traits", "text") if row["traits"] else None,
+        action=row.figure("recommended_action", "text") if row["recommended_action"] else None,
         origin=origin,
         badges=tuple(badges),
     )
@@ -103,7 +104,10 @@ def _trend(row: Row, compared: list[Since]) -> Markup:
     parts = []
     for since in compared:
         change = row.number_of(f"change_{since.ending}")
-        arrow = "▲" if change > 0 else "▼" if change < 0 else "■"
+        if not change:
+            parts.append(sentence('<span aria-hidden="true">=</span> unchanged since {date}', date=since.day))
+            continue
+        arrow = "▲" if change > 0 else "▼"
         parts.append(
             sentence(
                 '<span aria-hidden="true">{arrow}</span> {change} since {date}',

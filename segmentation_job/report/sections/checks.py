@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from markupsafe import Markup
 
 from segmentation_job.report.blocks import Chart, Column, Listing, Section, present, table_of
 from segmentation_job.report.charts import Bar, Group, bars
-from segmentation_job.report.figures import sentence
+from segmentation_job.report.figures import Figure, sentence
 from segmentation_job.report.palette import ACCENT, BAD, QUIET
+from segmentation_job.report.published_file import Answer
 from segmentation_job.report.sections.forms import bars_of
 from segmentation_job.report.view import View
 
@@ -87,7 +90,14 @@ order by started_at, step, attempt
 """
 
 ALARMS_SQL = """
-select as_of_date, lens, kind, coalesce(segment_name, feature) as subject, evidence, proposal
+select
+    as_of_date,
+    lens,
+    kind,
+    coalesce(segment_name, feature) as subject,
+    evidence,
+    proposal,
+    count(*) over () as alarms
 from segment_alarms
 where as_of_date > cast($as_of as date) - interval 35 day and as_of_date <= $as_of
 order by as_of_date desc, lens, kind, subject
@@ -95,7 +105,7 @@ limit 20
 """
 
 STALE_SQL = """
-select as_of_date, min(stale_reason) as stale_reason
+select as_of_date, min(stale_reason) as stale_reason, count(*) over () as dates
 from segmentation_runs
 where stale_reason is not null
 group by as_of_date
@@ -111,12 +121,51 @@ limit 10
 """
 
 
-def checks_section(view: View) -> Section:
+@dataclass(frozen=True)
+class Waiting:
+    """What wants somebody: alarms of the last weeks, dates that would come out differently."""
+
+    alarms: Answer
+    stale: Answer
+
+
+def waiting_in(view: View) -> Waiting:
+    """Return what wants somebody."""
+    return Waiting(view.file.ask("alarms", ALARMS_SQL, as_of=view.as_of), view.file.ask("stale", STALE_SQL))
+
+
+def notices_of(waiting: Waiting) -> tuple[Markup, ...]:
+    """Return what the page says of it at its head."""
+    said = []
+    if waiting.alarms:
+        said.append(
+            sentence(
+                'The weekly checks of the last five weeks raised {alarms}: <a href="#alarms">see which</a>.',
+                alarms=_counted(waiting.alarms.row(0).figure("alarms", "count"), "alarm", "alarms"),
+            )
+        )
+    if waiting.stale:
+        said.append(
+            sentence(
+                '{dates} would come out differently today: <a href="#stale">see why</a>.',
+                dates=_counted(waiting.stale.row(0).figure("dates", "count"), "date", "dates"),
+            )
+        )
+    return tuple(said)
+
+
+def _counted(figure: Figure, one: str, many: str) -> Markup:
+    return sentence("{figure} {word}", figure=figure, word=one if figure.value == 1 else many)
+
+
+def checks_section(view: View, waiting: Waiting) -> Section:
     """Return gates, rows, gaps, times, alarms and what waits for somebody."""
     return Section(
         "checks",
         "Gates, data quality and timings",
-        present([rows_chart(view), reasons_chart(view), missing_chart(view), times_chart(view), *_listings(view)]),
+        present(
+            [rows_chart(view), reasons_chart(view), missing_chart(view), times_chart(view), *_listings(view, waiting)]
+        ),
         sentences=tuple(_gates(view)),
     )
 
@@ -263,9 +312,8 @@ def times_chart(view: View) -> Chart | None:
     )
 
 
-def _listings(view: View) -> list[Listing | None]:
-    alarms = view.file.ask("alarms", ALARMS_SQL, as_of=view.as_of)
-    stale = view.file.ask("stale", STALE_SQL)
+def _listings(view: View, waiting: Waiting) -> list[Listing | None]:
+    alarms, stale = waiting.alarms, waiting.stale
     decisions = view.file.ask("decisions", DECISIONS_SQL)
     return [
         Listing(
