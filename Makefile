@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test point-in-time storm recovery foretelling emerging steadiness any-order year-of-refits stale \
+.PHONY: help run test point-in-time storm recovery foretelling emerging steadiness report-at-scale any-order year-of-refits stale \
 	histories repair runbook backfill-on-postgres evaluate airflow lint lint-sql format lock audit install clean clean-data
 
 AS_OF ?=
@@ -85,6 +85,9 @@ recovery: $(STAMP) ## Find the latent segments of 20 simulated shops, and compar
 
 foretelling: $(STAMP) ## Tell what the segments of the real data foretell of the next 90 days' spend, beside RFM (1 minute)
 	@$(BIN)/python -m tests.measurements.foretelling
+
+report-at-scale: $(STAMP) ## Measure the report of a million customers: seconds, memory, size of the page (1 minute)
+	@$(BIN)/python -m tests.measurements.report_at_scale
 
 steadiness: $(STAMP) ## Measure how still labels stand over 60 nights and a refit, and how late a true move shows (5 minutes)
 	@$(BIN)/python -m tests.measurements.steadiness

@@ -170,6 +170,10 @@ def checks_section(view: View, waiting: Waiting) -> Section:
     )
 
 
+def _charts(view: View) -> list[Chart | None]:
+    return [rows_chart(view), reasons_chart(view), missing_chart(view), times_chart(view)]
+
+
 def _gates(view: View) -> list[Markup]:
     gates = view.file.ask("gates", GATES_SQL, as_of=view.as_of)
     said = [

@@ -15,7 +15,7 @@ with told as (
         indicator,
         category,
         entity,
-        concat_ws(' · ', replace(indicator, '_', ' '), category, entity) as series,
+        coalesce(nullif(concat_ws(' · ', category, entity), ''), replace(indicator, '_', ' ')) as series,
         indicator_month,
         indicator_value,
         unit,
@@ -84,7 +84,7 @@ with ahead as (
 
 select category, month, expected_amount, lower_amount, upper_amount, method
 from ahead
-where months_ahead = 2
+where month = (select min(month) from ahead where month >= $as_of)
 order by expected_amount desc, category
 limit 10
 """
@@ -158,7 +158,7 @@ def market_section(view: View) -> Section:
     charts += [
         bars_of(
             "demand",
-            "What will be sold in the next whole month?",
+            "What will be sold in the next month?",
             demand,
             ("expected_amount", "amount"),
             table_of(
@@ -235,6 +235,8 @@ def trend_chart(view: View, indicator: str, question: str) -> Chart | None:
             value=most.figure("indicator_value", "one_digit"),
         )
     )
+    # Indices stand around a hundred, shares below one.
+    form = "one_digit" if max(row.number_of("indicator_value") for row in found) > 2 else "two_digits"
     lines = []
     for rows in series.values():
         values = {str(row["indicator_month"]): row.number_of("indicator_value") for row in rows}
@@ -242,8 +244,8 @@ def trend_chart(view: View, indicator: str, question: str) -> Chart | None:
             Spark(
                 rows[0].figure("series", "text"),
                 tuple(values.get(month) for month in months),
-                rows[0].figure("indicator_value", "one_digit"),
-                rows[-1].figure("indicator_value", "one_digit"),
+                rows[0].figure("indicator_value", form),
+                rows[-1].figure("indicator_value", form),
             )
         )
     begin, end = in_time[0].figure("indicator_month", "month"), in_time[-1].figure("indicator_month", "month")
@@ -256,7 +258,7 @@ def trend_chart(view: View, indicator: str, question: str) -> Chart | None:
             found,
             Column("Series", "series"),
             Column("Month", "indicator_month", "month"),
-            Column("Value", "indicator_value", "one_digit"),
+            Column("Value", "indicator_value", "two_digits"),
             Column("Unit", "unit", "word"),
             Column("Change in twelve months", "change_share_12m", "share_change"),
         ),
