@@ -6,7 +6,7 @@ from pathlib import Path
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, chain
 
 from segmentation_job.airflow_step import SegmentationStep
-from segmentation_job.steps import DAG_ID, STEPS
+from segmentation_job.steps import DAG_ID, PUBLISHING_STEP, STEPS
 
 PROJECT_DIR = Path(__file__).resolve().parents[1]
 
@@ -58,7 +58,7 @@ with DAG(
                 step_name=step.name,
                 project_dir=str(PROJECT_DIR),
                 doc_md=step.purpose,
-                outlets=[published_segments] if step is STEPS[-1] else None,
+                outlets=[published_segments] if step.name == PUBLISHING_STEP else None,
             )
             for step in STEPS
         )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from segmentation_job.settings import Settings
-from segmentation_job.steps import DAG_ID, ExitCode
+from segmentation_job.steps import DAG_ID, ExitCode, served_after
 
 COMMAND_VARIABLE: Final = "SEGMENTATION_ALERT_COMMAND"
 TIMEOUT_SECONDS: Final = 30.0
@@ -121,7 +121,7 @@ def alert_of_step(
     elif exit_code == ExitCode.SOURCE_NOT_READY:
         kind, section, first = AlertKind.FAILED_STEP, "Late data", "The log says which source is missing or too old."
     else:
-        kind, section, first = AlertKind.FAILED_STEP, "Nightly failure", "What is served is unchanged."
+        kind, section, first = AlertKind.FAILED_STEP, "Nightly failure", f"{served_after(step).capitalize()}."
     return Alert(
         kind=kind,
         as_of=as_of,

@@ -18,6 +18,7 @@ from segmentation_job.errors import GateFailedError, SegmentationError, fault_of
 from segmentation_job.run_log import StepInProgress, logged_step
 from segmentation_job.segments.errors import LensError, NoModelError
 from segmentation_job.settings import DEFAULT_SOURCE, Settings
+from segmentation_job.sizes import in_words
 from segmentation_job.steps import ExitCode
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def simulate(
 @app.command()
 def check(as_of: AsOf, force: Force = False) -> None:
     """Check that every source is there and fresh enough for the date, and whether there is anything to do."""
-    from segmentation_job.durable_files import point_link
+    from segmentation_job.durable_files import one_at_a_time, point_link
     from segmentation_job.landing.keeping_out import require_forget_key
     from segmentation_job.landing.readiness import (
         check_freshness,
@@ -153,6 +154,7 @@ def check(as_of: AsOf, force: Force = False) -> None:
         landing_fingerprint,
         require_day_over,
     )
+    from segmentation_job.publishing import point_reports, report_beside
     from segmentation_job.runs.decisions import read_decisions
     from segmentation_job.runs.state import is_current
     from segmentation_job.runs.versions import choose_lenses, read_logic_versions
@@ -204,8 +206,12 @@ def check(as_of: AsOf, force: Force = False) -> None:
                 progress.outcome = "skipped"
                 # Another source may have run last: this run is the last one now.
                 point_link(settings.serving_link, settings.current_link.resolve())
+                with one_at_a_time(settings.source_data_dir):
+                    point_reports(settings.published_dir, settings.serving_link)
     if progress.outcome == "skipped":
         print(f"{as_of} is promoted and published, and nothing that it rests on has changed. Nothing to do.")
+        if not report_beside(settings.current_link.resolve()).exists():
+            print("What is served has no report: write it by `segmentation report`.")
         _print_rollback(settings)
         raise typer.Exit(ExitCode.NOTHING_TO_DO)
 
@@ -572,6 +578,28 @@ def publish_command(as_of: AsOf) -> None:
         progress.details = {"file": publication.path.name, "rows": publication.row_counts}
 
 
+@app.command("report")
+def report_command(
+    as_of: Annotated[
+        date | None,
+        typer.Option(
+            "--as-of", parser=_as_of, metavar="DATE", help="The run's date, by default that of what is served."
+        ),
+    ] = None,
+) -> None:
+    """Write the report of what is served beside it: one page for people, latest.html."""
+    from segmentation_job.publishing import served_night
+    from segmentation_job.reporting import write_report
+
+    settings = _settings()
+    with _step(settings, as_of or served_night(settings.published_dir).night.as_of, "report") as progress:
+        report = write_report(settings.published_dir, settings.serving_link)
+        print(f"Report of {report.as_of}: {report.path}, {in_words(report.size)}")
+        if not report.is_latest:
+            print("Meanwhile another file is served: its own run writes its report, or you do by the same command.")
+        progress.details = {"file": report.path.name, "bytes": report.size}
+
+
 @app.command()
 def rollback(
     to: Annotated[
@@ -678,7 +706,7 @@ def stale() -> None:
     for each in found:
         print(f"{each.as_of}  {', '.join(each.lenses) or '-'}  {each.reason}")
     if found:
-        print(f"{len(found)} dates to repair: segmentation repair")
+        print(f"{len(found)} date{'s' if len(found) > 1 else ''} to repair: segmentation repair")
     elif facts_current:
         print("No date is stale.")
 
@@ -913,7 +941,8 @@ def run(
         console.print(f"The table shows the latest date; {as_of} is in customer_segments_daily and in the history.")
     _print_stale_dates(settings, console)
     console.print(
-        f"\nPublished file  {settings.serving_link}\n\n"
+        f"\nReport          {settings.serving_report}\n"
+        f"Published file  {settings.serving_link}\n\n"
         "Try next\n"
         f'  duckdb -readonly {settings.serving_link} "from customer_segments limit 10"\n'
         f"  {run_another}   another date; any order will do\n"

@@ -31,7 +31,9 @@ from segmentation_job.landing.removal import (
     rewrite_truth,
 )
 from segmentation_job.prepared_change import Move, commit_change, sole_change
-from segmentation_job.publishing import kept_files, rewrite_without, sweep_leftovers
+from segmentation_job.publishing import kept_files, report_beside, rewrite_without, sweep_leftovers
+from segmentation_job.report.rendering import render_report
+from segmentation_job.reporting import put_report
 from segmentation_job.runs.forgetting import (
     Pruned,
     customers_in,
@@ -347,6 +349,9 @@ def _rewrite_published(settings: Settings, customers: frozenset[str], now: datet
         target = rewrite_without(night.path, customers, folder, now + timedelta(microseconds=number))
         if target is not None:
             rewritten[night.path] = target
+            # Its counts and its map of customers are of everybody.
+            if report_beside(night.path).exists():
+                put_report(render_report(target).encode(), report_beside(target))
     return rewritten
 
 
@@ -359,9 +364,20 @@ def _published_moves(settings: Settings, rewritten: Mapping[Path, Path]) -> list
         moves += [
             Move("link", str(link), str(new)) for link in links if link.is_symlink() and link.resolve() == old.resolve()
         ]
+        if report_beside(prepared).exists():
+            moves += _report_moves(settings, report_beside(old), report_beside(prepared), report_beside(new))
         # Who has it open keeps it until they open the link again.
         moves.append(Move("remove", str(old)))
     return moves
+
+
+def _report_moves(settings: Settings, old: Path, prepared: Path, new: Path) -> list[Move]:
+    links = (settings.latest_report, settings.serving_report)
+    return [
+        Move("replace", str(new), str(prepared)),
+        *(Move("link", str(link), str(new)) for link in links if link.is_symlink() and link.resolve() == old.resolve()),
+        Move("remove", str(old)),
+    ]
 
 
 def _named_in(path: Path, customers: frozenset[str]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from segmentation_job.airflow_environment import airflow_command, airflow_enviro
 from segmentation_job.errors import SegmentationError
 from segmentation_job.run_log import LoggedStep, read_run_log
 from segmentation_job.settings import Settings
-from segmentation_job.steps import DAG_ID, STEPS, ExitCode
+from segmentation_job.steps import DAG_ID, STEPS, ExitCode, served_after
 
 # The words of a step's own command in Airflow's log of it.
 COMMAND_OUTPUT = re.compile(r"^\S+ \[\w+\s*\] (?P<text>.*?)\s*\[airflow\.task\.hooks\.[\w.]*SubprocessHook\]")
@@ -118,7 +118,7 @@ def _raise_failed(entries: list[LoggedStep], log_path: Path) -> None:
     step = entries[-1].step if entries else "start"
     words = "\n".join(f"  {text}" for text in said[-40:]) or "\n".join(f"  {line}" for line in lines[-20:])
     raise DagRunFailedError(
-        f"The run stopped at step {step}; what is served is unchanged. It said:\n{words}\nLog of the run: {log_path}",
+        f"The run stopped at step {step}; {served_after(step)}. It said:\n{words}\nLog of the run: {log_path}",
         failed_code if failed_code > 0 else int(ExitCode.UNEXPECTED),
     )
 

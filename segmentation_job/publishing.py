@@ -1,4 +1,7 @@
-"""The published file: complete, verified, immutable, swapped in atomically, and back to an earlier one."""
+"""The published file: complete, verified, immutable, swapped in atomically, and back to an earlier one.
+
+A file's report lies beside it under the same name and goes where it goes: `reporting` writes it.
+"""
 
 import json
 import re
@@ -15,7 +18,7 @@ from segmentation_job.durable_files import one_at_a_time, point_link, sync
 from segmentation_job.errors import SegmentationError
 from segmentation_job.lock_holder import locks_explained
 from segmentation_job.run_log import read_run_log
-from segmentation_job.settings import CURRENT_LINK_NAME
+from segmentation_job.settings import CURRENT_LINK_NAME, LATEST_REPORT_NAME, SERVING_REPORT_NAME
 
 # Readable by every DuckDB client from 1.0 on.
 STORAGE_VERSION = "v1.0.0"
@@ -96,8 +99,34 @@ def publish(
         replaced = {link.resolve() for link in (current, serving_link)}
         point_link(current, path)
         point_link(serving_link, path)
-        _remove_old_nights(published_dir, kept_nights, {path, *replaced})
+        # Until the new night has its report, people read the one before it.
+        read = {report.resolve().with_suffix(path.suffix) for _, report in _links(published_dir, serving_link)}
+        _remove_old_nights(published_dir, kept_nights, {path, *replaced, *read})
     return Publication(path, as_of, row_counts)
+
+
+def report_beside(path: Path) -> Path:
+    """Return where the report of a published file lies, or would."""
+    return path.with_suffix(".html")
+
+
+def point_reports(published_dir: Path, serving_link: Path) -> None:
+    """Let the reports' links point to the reports of what is served, where those are written.
+
+    Only within `one_at_a_time` on the source's folder. Where BI opens another source, its report stays.
+    """
+    for served, report in _links(published_dir, serving_link):
+        target = report_beside(served.resolve())
+        if target.exists() and not (report.exists() and report.samefile(target)):
+            point_link(report, target)
+
+
+def _links(published_dir: Path, serving_link: Path) -> tuple[tuple[Path, Path], tuple[Path, Path]]:
+    """The links to what is served, each with the link to its report: the source's own, and the one of all sources."""
+    return (
+        (published_dir / CURRENT_LINK_NAME, published_dir / LATEST_REPORT_NAME),
+        (serving_link, serving_link.with_name(SERVING_REPORT_NAME)),
+    )
 
 
 def kept_files(published_dir: Path) -> list[KeptNight]:
@@ -154,6 +183,7 @@ def roll_back(published_dir: Path, serving_link: Path, wanted: str | None) -> tu
         if not serving_link.exists() or serving_link.resolve().parent == published_dir.resolve():
             point_link(serving_link, path)
         point_link(published_dir / CURRENT_LINK_NAME, path)
+        point_reports(published_dir, serving_link)
         return before, served_night(published_dir)
 
 
@@ -183,6 +213,8 @@ def sweep_leftovers(published_dir: Path) -> list[Path]:
     leftovers = [path for path in published_dir.glob(".*") if "unfinished" in path.name]
     # Beside a finished file no log may lie: it would make the file unopenable.
     leftovers += list(published_dir.glob("segments_*.duckdb.*"))
+    # Of a night that went between its report and its end.
+    leftovers += [path for path in published_dir.glob("segments_*.html") if not path.with_suffix(".duckdb").exists()]
     for path in leftovers:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -372,6 +404,7 @@ def _remove_old_nights(published_dir: Path, kept_nights: int, in_use: Set[Path])
     resolved = {path.resolve() for path in in_use}
     for night in files:
         if night.path not in last_nights and night.path.resolve() not in resolved:
+            report_beside(night.path).unlink(missing_ok=True)
             night.path.unlink()
 
 

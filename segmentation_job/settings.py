@@ -15,6 +15,8 @@ TARGETS: Final = ("duckdb",)
 SHIPPED_LENSES_DIR: Final = Path(__file__).resolve().parent / "lenses"
 DEFAULT_SOURCE: Final = "complete_journey"
 CURRENT_LINK_NAME: Final = "current.duckdb"
+LATEST_REPORT_NAME: Final = "latest.html"
+SERVING_REPORT_NAME: Final = "report.html"
 DEFAULT_FORGET_KEY: Final = "~/.config/segmentation/forget.key"
 
 
@@ -184,9 +186,19 @@ class Settings:
         return self.published_dir / CURRENT_LINK_NAME
 
     @property
+    def latest_report(self) -> Path:
+        """A link to the report of the newest published file of this source that has one."""
+        return self.published_dir / LATEST_REPORT_NAME
+
+    @property
     def serving_link(self) -> Path:
         """What BI opens: a link to the published file of the last run of any source."""
         return self.data_dir / "serving" / "segments.duckdb"
+
+    @property
+    def serving_report(self) -> Path:
+        """What people open: a link to the report of the published file that BI opens."""
+        return self.serving_link.with_name(SERVING_REPORT_NAME)
 
     @property
     def decisions_path(self) -> Path:

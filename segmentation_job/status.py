@@ -18,11 +18,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from segmentation_job.errors import SegmentationError
-from segmentation_job.publishing import kept_files, served_night
+from segmentation_job.publishing import kept_files, report_beside, served_night
 from segmentation_job.run_log import LoggedStep, read_run_log
 from segmentation_job.settings import DEFAULT_SOURCE, Settings
 from segmentation_job.sizes import in_words
-from segmentation_job.steps import STEPS
+from segmentation_job.steps import STEPS, served_after
 from segmentation_job.summary import stale_dates_in
 
 if TYPE_CHECKING:
@@ -357,6 +357,10 @@ def _print_served(served: Served | None, settings: Settings, console: Console) -
         f" {served.path.name}",
         soft_wrap=True,
     )
+    if report_beside(served.path).exists():
+        console.print(f"[bold]Report[/]    {report_beside(served.path)}", soft_wrap=True)
+    else:
+        console.print("[bold]Report[/]    what is served has none: segmentation report writes it", soft_wrap=True)
     console.print(f"[bold]Nights[/]    {len(served.kept_nights)} on disk: {nights}", soft_wrap=True)
     if not served.is_what_bi_opens:
         console.print(
@@ -374,7 +378,8 @@ def _print_wants(status: Status, settings: Settings, console: Console) -> None:
         return
     for step in failed:
         console.print(
-            f"[bold red]Failed[/]    {step.name} ended with {step.note}; its log says why. What is served stays.",
+            f"[bold red]Failed[/]    {step.name} ended with {step.note}; its log says why."
+            f" {served_after(step.name).capitalize()}.",
             soft_wrap=True,
         )
     for entry in status.unfinished:

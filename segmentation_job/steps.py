@@ -13,6 +13,7 @@ from typing import Final
 DAG_ID: Final = "customer_segmentation"
 RETENTION_DAG_ID: Final = "segmentation_retention"
 POOL: Final = "duckdb_writer"
+PUBLISHING_STEP: Final = "publish"
 
 
 class ExitCode(IntEnum):
@@ -128,10 +129,16 @@ STEPS: Final[tuple[Step, ...]] = (
         purpose="what BI reads, from promoted dates only (dbt)",
     ),
     Step(
-        name="publish",
+        name=PUBLISHING_STEP,
         arguments=("publish",),
         title="Publish the segments",
         purpose="one immutable file, verified, swapped in atomically",
+    ),
+    Step(
+        name="report",
+        arguments=("report",),
+        title="Write the report",
+        purpose="one page for people, drawn from the published file and put beside it",
     ),
 )
 
@@ -140,6 +147,9 @@ _NAMES = tuple(step.name for step in STEPS)
 
 PROMOTING_STEPS: Final = STEPS[_NAMES.index("build_features") : _NAMES.index("promote") + 1]
 """What computes and promotes a date on facts that are built: the part of a run that a repair within a run repeats."""
+
+STEPS_AFTER_PUBLISHING: Final = STEPS[_NAMES.index(PUBLISHING_STEP) + 1 :]
+"""What is for people to look at: where it fails, the night is served all the same."""
 
 RETAIN: Final = Step(
     name="retain",
@@ -157,6 +167,13 @@ def step_named(name: str) -> Step:
         if step.name == name:
             return step
     raise KeyError(f"no step is named {name!r}; there are: {', '.join(step.name for step in (*STEPS, RETAIN))}")
+
+
+def served_after(step: str) -> str:
+    """Say what is served where a run stopped at a step: a sentence without its capital and its full stop."""
+    if step in {each.name for each in STEPS_AFTER_PUBLISHING}:
+        return f"the night is published and served, only its {step} is not new"
+    return "what is served is unchanged"
 
 
 @dataclass(frozen=True)

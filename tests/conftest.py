@@ -41,7 +41,7 @@ def first_night(sliced_landing: Path, tmp_path_factory: pytest.TempPathFactory) 
         nights = Nights(place, {"SEGMENTATION_THREADS": "1"})
         shutil.copytree(sliced_landing, place)
         (place / "printed").mkdir()
-        for name, finished in nights.run(FIRST_NIGHT).items():
+        for name, finished in nights.run(FIRST_NIGHT, reports=True).items():
             (place / "printed" / f"{name}.txt").write_text(finished.output)
 
     return Nights(built_once(tmp_path_factory, "first_night", build))

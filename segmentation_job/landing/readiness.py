@@ -125,8 +125,8 @@ def _inspect(connection: duckdb.DuckDBPyConnection, table: LandingTable, as_of: 
         raise SourceNotReadyError(f"{table.name}: {table.path} cannot be read: {_cause(error, table)}") from error
     if table.event_column and row[1] is None:
         raise SourceNotReadyError(
-            f"{table.name}: {table.path} holds no row before {as_of} with a readable {table.event_column}; a "
-            "later date may have some"
+            f"{table.name}: {table.path} holds no row before {as_of} whose time ({table.event_column}) can be "
+            "read; a later date may have some"
         )
     return LandedTable(table.name, int(row[0]), _business_date(row[1], timezone))
 

@@ -13,12 +13,13 @@ from segmentation_job.runs.decisions import read_decisions
 from segmentation_job.runs.state import dates_with_labels, stale_runs
 from segmentation_job.runs.versions import read_lenses, read_logic_versions
 from segmentation_job.settings import Settings
-from segmentation_job.steps import STEPS
+from segmentation_job.steps import PUBLISHING_STEP, STEPS, STEPS_AFTER_PUBLISHING
 from segmentation_job.warehouse.interface import Warehouse
 
 BETWEEN_STEPS = timedelta(hours=1)
-FIRST_STEP, LAST_STEP = STEPS[0].name, STEPS[-1].name
+FIRST_STEP = STEPS[0].name
 PROMOTED_STEPS = ("promote", "build_marts")
+FURTHER_STEPS = {step.name for step in STEPS_AFTER_PUBLISHING}
 
 IsUnderWay = Callable[[LoggedStep], bool]
 
@@ -62,7 +63,7 @@ def recent_stale_dates(warehouse: Warehouse, settings: Settings, as_of: date) ->
 
 
 def stopped_dates(entries: Iterable[LoggedStep], is_under_way: IsUnderWay) -> list[DateToRepair]:
-    """Return the dates whose run was begun and stopped before its last step was done, ascending.
+    """Return the dates whose run was begun and stopped before it was published, ascending.
 
     entries: of the run log, in the order of their start. is_under_way: tells of the last entry of a date whether its
     run goes on. A step that still runs on this machine is under way; a date refused by its first step was never begun.
@@ -83,9 +84,11 @@ def _begun(entries: Iterable[LoggedStep]) -> dict[date, LoggedStep]:
     """The last entry of each date whose run was begun and is not published."""
     begun: dict[date, LoggedStep] = {}
     for entry in entries:
+        if entry.step in FURTHER_STEPS:
+            continue
         if entry.step == FIRST_STEP and entry.outcome == "skipped":
             begun.pop(entry.as_of, None)
-        elif entry.step == LAST_STEP and entry.outcome == "done":
+        elif entry.step == PUBLISHING_STEP and entry.outcome == "done":
             # It publishes whatever was promoted by then, for this date or another.
             begun = {
                 day: last

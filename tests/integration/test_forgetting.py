@@ -119,6 +119,19 @@ def test_the_served_file_is_another_one_without_them_and_the_old_is_gone(
     assert differences(published_rows_of_others(forgotten), before[1]) == {}
 
 
+def test_the_report_is_drawn_anew_without_them_and_shown(forgotten: Nights, first_night: Nights) -> None:
+    (report,) = forgotten.published_dir.glob("segments_*.html")
+    assert report == forgotten.serving_link.resolve().with_suffix(".html")
+    links = (forgotten.published_dir / "latest.html", forgotten.serving_link.with_name("report.html"))
+    assert [link.resolve() for link in links] == [report, report]
+    before = (first_night.published_dir / "latest.html").read_text()
+    with duckdb.connect(str(forgotten.serving_link), read_only=True) as published:
+        ((customers,),) = published.execute("select count(distinct customer_id) from customer_segments").fetchall()
+    assert f">{customers:,}</data>" in report.read_text()
+    assert f">{customers:,}</data>" not in before
+    assert f">{customers + 1:,}</data>" in before
+
+
 def test_nobody_elses_rows_change(forgotten: Nights, before: tuple[Rows, Rows]) -> None:
     assert differences(rows_of_others(forgotten), before[0]) == {}
 

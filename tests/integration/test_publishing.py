@@ -14,7 +14,8 @@ import pytest
 
 from segmentation_job.durable_files import point_link
 from segmentation_job.errors import SegmentationError
-from segmentation_job.publishing import describe_rollback, publish, roll_back, sweep_leftovers
+from segmentation_job.publishing import describe_rollback, kept_files, publish, roll_back, sweep_leftovers
+from segmentation_job.reporting import WrittenReport, show_report
 from segmentation_job.steps import ExitCode
 from tests.conftest import FIRST_NIGHT, CopyNights
 from tests.support import every_row
@@ -59,6 +60,15 @@ class TinyMarts:
         self.clock += timedelta(minutes=1)
         log = self.warehouse.with_name("run_log.jsonl")
         return publish(self.warehouse, self.published, self.link, log, kept_nights=kept_nights, now=self.clock).path
+
+    def show_report(self, words: str, path: Path | None = None) -> WrittenReport:
+        """Put a report that says these words beside a published file, by default the served one."""
+        night = next(each for each in kept_files(self.published) if each.path == (path or self.link.resolve()))
+        return show_report(words.encode(), night, self.link)
+
+    def shown(self) -> tuple[str, str]:
+        """Return what the source's latest report and the one of all sources say."""
+        return (self.published / "latest.html").read_text(), self.link.with_name("report.html").read_text()
 
     def kept(self) -> list[str]:
         """Return the dates of the files on disk, oldest file name first."""
@@ -112,6 +122,79 @@ def test_a_file_that_was_opened_before_a_publication_stays_readable(tiny_marts: 
         assert reader.execute("select count(*) from customer_segments").fetchone() == (3,)
     with duckdb.connect(str(tiny_marts.link), read_only=True) as reader:
         assert reader.execute("select count(*) from customer_segments").fetchone() == (4,)
+
+
+def test_the_report_of_a_night_is_shown_once_it_is_written_and_until_then_the_one_before_it(
+    tiny_marts: TinyMarts,
+) -> None:
+    first = tiny_marts.publish(date(2018, 1, 1))
+    tiny_marts.show_report("of the first night")
+    second = tiny_marts.publish(date(2018, 1, 2))
+    assert tiny_marts.shown() == ("of the first night",) * 2
+    written = tiny_marts.show_report("of the second night")
+    assert tiny_marts.shown() == ("of the second night",) * 2
+    assert (written.path, written.is_latest) == (second.with_suffix(".html"), True)
+    assert first.with_suffix(".html").read_text() == "of the first night"
+
+
+def test_a_report_that_comes_after_the_next_publication_lies_beside_its_night_and_is_not_the_latest(
+    tiny_marts: TinyMarts,
+) -> None:
+    first = tiny_marts.publish(date(2018, 1, 1))
+    tiny_marts.publish(date(2018, 1, 2))
+    tiny_marts.show_report("of the second night")
+    assert not tiny_marts.show_report("of the first night", first).is_latest
+    assert tiny_marts.shown() == ("of the second night",) * 2
+    assert first.with_suffix(".html").exists()
+
+
+def test_a_rollback_shows_the_report_of_the_night_that_is_served(tiny_marts: TinyMarts) -> None:
+    for day in (1, 2):
+        tiny_marts.publish(date(2018, 1, day))
+        tiny_marts.show_report(f"of {day} January")
+    roll_back(tiny_marts.published, tiny_marts.link, None)
+    assert tiny_marts.shown() == ("of 1 January",) * 2
+    roll_back(tiny_marts.published, tiny_marts.link, "2018-01-02")
+    assert tiny_marts.shown() == ("of 2 January",) * 2
+
+
+def test_a_report_goes_with_its_night_unless_it_is_still_the_latest(tiny_marts: TinyMarts) -> None:
+    for day in (1, 2):
+        tiny_marts.publish(date(2018, 1, day), kept_nights=2)
+        tiny_marts.show_report(f"of {day} January")
+    for day in (3, 4, 5):
+        tiny_marts.publish(date(2018, 1, day), kept_nights=2)
+    # No later night has a report: the file that this one tells of stays with it.
+    assert tiny_marts.kept() == ["2018-01-02", "2018-01-04", "2018-01-05"]
+    assert tiny_marts.shown() == ("of 2 January",) * 2
+    assert [path.name.split("_")[1] for path in tiny_marts.published.glob("segments_*.html")] == ["2018-01-02"]
+
+
+def test_the_report_of_a_night_that_is_gone_is_not_written_and_one_that_was_left_is_swept(
+    tiny_marts: TinyMarts,
+) -> None:
+    first = tiny_marts.publish(date(2018, 1, 1))
+    night = kept_files(tiny_marts.published)[0]
+    tiny_marts.publish(date(2018, 1, 2))
+    first.unlink()
+    with pytest.raises(SegmentationError, match="went while its report was drawn"):
+        show_report(b"of the first night", night, tiny_marts.link)
+    first.with_suffix(".html").write_text("left")
+    (tiny_marts.published / ".segments_x.html.unfinished").write_text("cut")
+    tiny_marts.publish(date(2018, 1, 3))
+    left = [path for pattern in ("*.html", ".*") for path in tiny_marts.published.glob(pattern)]
+    assert left == []
+
+
+def test_the_report_of_another_source_that_bi_opens_stays(tiny_marts: TinyMarts, tmp_path: Path) -> None:
+    tiny_marts.publish(date(2018, 1, 1))
+    other = TinyMarts(tmp_path / "other")
+    other.published.parent.mkdir()
+    other.link = tiny_marts.link
+    other.publish(date(2018, 1, 1))
+    other.show_report("of the other source")
+    tiny_marts.show_report("of this source", kept_files(tiny_marts.published)[0].path)
+    assert tiny_marts.shown() == ("of this source", "of the other source")
 
 
 def test_a_lens_that_is_off_or_ran_for_an_earlier_date_only_is_no_disagreement(tiny_marts: TinyMarts) -> None:

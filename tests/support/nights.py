@@ -123,14 +123,17 @@ class Nights:
         last: str = STEP_NAMES[-1],
         force: bool = False,
         repairs: bool = False,
+        reports: bool = False,
     ) -> dict[str, Finished]:
         """Run the steps from `first` to `last`; raise StepFailedError at the first that fails.
 
         repairs: whether recent dates are repaired, as a night does: a test of something else saves the second it costs.
+        reports: whether the report is drawn, likewise.
         """
+        left_out = {name for name, wanted in (("repair_recent", repairs), ("report", reports)) if not wanted}
         finished: dict[str, Finished] = {}
         for name in STEP_NAMES[STEP_NAMES.index(first) : STEP_NAMES.index(last) + 1]:
-            if name == "repair_recent" and not repairs:
+            if name != first and name in left_out:
                 continue
             finished[name] = self.step(name, as_of, force=force)
             if finished[name].exit_code != 0:

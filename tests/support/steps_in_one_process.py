@@ -10,10 +10,11 @@ from segmentation_job.cli import app
 from segmentation_job.steps import STEPS
 
 ONCE_AT_THE_END = ("build_marts", "publish")
+LEFT_OUT = ("check", "report")
 
 
 def main(dates: list[str]) -> None:
-    every_date = [step for step in STEPS[1:] if step.name not in ONCE_AT_THE_END]
+    every_date = [step for step in STEPS if step.name not in (*LEFT_OUT, *ONCE_AT_THE_END)]
     at_the_end = [step for step in STEPS if step.name in ONCE_AT_THE_END]
     for day in dates:
         for step in every_date + (at_the_end if day == dates[-1] else []):

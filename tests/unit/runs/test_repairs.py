@@ -57,6 +57,11 @@ def test_a_date_that_was_run_to_its_end_later_is_not_stopped() -> None:
     assert stopped(FAILED, ended("publish")) == {}
 
 
+def test_a_date_whose_report_failed_is_published_and_wants_no_repair() -> None:
+    assert stopped(ended("publish"), ended("report", "failed")) == {}
+    assert stopped(ended("promote"), ended("report", "failed")) != {}
+
+
 def test_a_date_that_was_repaired_within_the_run_of_another_is_published_by_that() -> None:
     assert stopped(FAILED, ended("promote"), ended("publish", day=date(2018, 1, 3))) == {}
     assert stopped(FAILED, ended("publish", day=date(2018, 1, 3))) != {}
