@@ -13,7 +13,8 @@ import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
-from matplotlib.patches import Rectangle
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle, Rectangle
 
 from segmentation_job.report.figures import Figure
 from segmentation_job.report.palette import COLOURS, INK, LINE, PAPER, Colour
@@ -75,15 +76,19 @@ class Canvas:
         """Draw a filled box."""
         box = Rectangle((left, top), max(width, 0.0), height, facecolor=colour.sentinel, linewidth=0, clip_on=False)
         box.set_alpha(opacity)
-        self.ground.add_patch(box)
+        # As an artist of its own: a patch would be measured for limits that are fixed.
+        self.ground.add_artist(box)
 
     def line(self, xs: Sequence[float], ys: Sequence[float], colour: Colour = LINE, width: float = 1.0) -> None:
         """Draw a line through points."""
-        self.ground.plot(xs, ys, color=colour.sentinel, linewidth=width, clip_on=False, solid_joinstyle="round")
+        self.ground.add_artist(
+            Line2D(xs, ys, color=colour.sentinel, linewidth=width, clip_on=False, solid_joinstyle="round")
+        )
 
     def dot(self, x: float, y: float, colour: Colour, size: float = 6.0) -> None:
         """Draw a round dot."""
-        self.ground.plot([x], [y], marker="o", markersize=size, color=colour.sentinel, markeredgewidth=0, clip_on=False)
+        dot = Circle((x, y), size / 2, facecolor=colour.sentinel, linewidth=0, clip_on=False)
+        self.ground.add_artist(dot)
 
     def text(
         self,

@@ -37,14 +37,15 @@ class Figure:
 
     def __html__(self) -> str:
         """Return it marked up with where it comes from, so that a page can be held against its queries."""
-        where = Markup('data-query="{}" data-cell="{} {}" data-form="{}"').format(
-            self.query, self.row, self.column, self.form
+        where = (
+            f'data-query="{escape(self.query)}" data-cell="{self.row} {escape(self.column)}" data-form="{self.form}"'
         )
+        said = escape(str(self))
         if self.form in TEXTS or self.value is None:
-            return Markup("<span {}>{}</span>").format(where, str(self))
+            return Markup(f"<span {where}>{said}</span>")
         if isinstance(self.value, date):
-            return Markup('<time datetime="{}" {}>{}</time>').format(self.value.isoformat(), where, str(self))
-        return Markup('<data value="{}" {}>{}</data>').format(str(self.value), where, str(self))
+            return Markup(f'<time datetime="{self.value.isoformat()}" {where}>{said}</time>')
+        return Markup(f'<data value="{escape(str(self.value))}" {where}>{said}</data>')
 
 
 def sentence(text: str, **parts: object) -> Markup:
