@@ -5,8 +5,9 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test point-in-time storm recovery foretelling emerging steadiness any-order year-of-refits stale \
-	histories repair runbook backfill-on-postgres evaluate notebook docs dictionary airflow lint lint-sql format lock audit install clean clean-data
+.PHONY: help run test point-in-time storm recovery foretelling emerging steadiness report-at-scale any-order \
+	year-of-refits stale histories repair runbook backfill-on-postgres evaluate notebook docs dictionary airflow lint \
+	lint-sql format lock audit install clean clean-data
 
 AS_OF ?=
 FORCE ?=
@@ -87,6 +88,9 @@ recovery: $(STAMP) ## Find the latent segments of 20 simulated shops, and compar
 
 foretelling: $(STAMP) ## Tell what the segments of the real data foretell of the next 90 days' spend, beside RFM (1 minute)
 	@$(BIN)/python -m tests.measurements.foretelling
+
+report-at-scale: $(STAMP) ## Measure the report of a million customers: seconds, memory, size of the page (1 minute)
+	@$(BIN)/python -m tests.measurements.report_at_scale
 
 steadiness: $(STAMP) ## Measure how still labels stand over 60 nights and a refit, and how late a true move shows (5 minutes)
 	@$(BIN)/python -m tests.measurements.steadiness

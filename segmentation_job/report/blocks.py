@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from segmentation_job.report.figures import Figure
+from segmentation_job.report.figures import TEXTS, Figure
 from segmentation_job.report.palette import segment_colour
 from segmentation_job.report.published_file import Answer, Row
 
@@ -27,7 +27,7 @@ class Column:
     @property
     def is_text(self) -> bool:
         """Whether it is set to the left."""
-        return self.form in ("text", "word")
+        return self.form in TEXTS
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Chart:
     finding: Markup
     picture: Markup
     table: Table
-    note: Markup = Markup("")
+    note: Markup | None = None
     is_wide: bool = False
 
     kind: str = field(default="chart", init=False)
@@ -76,7 +76,7 @@ class Listing:
     """A table of its own."""
 
     key: str
-    question: str
+    question: str | Markup
     finding: Markup
     table: Table
     kind: str = field(default="listing", init=False)

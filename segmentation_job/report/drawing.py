@@ -5,32 +5,27 @@ from __future__ import annotations
 import io
 import re
 import textwrap
+import warnings
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
-from matplotlib.patches import Rectangle
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle, Rectangle
 
 from segmentation_job.report.figures import Figure
-from segmentation_job.report.palette import COLOURS, INK, LINE, MUTED, Colour
+from segmentation_job.report.palette import COLOURS, INK, LINE, PAPER, Colour
 
 # Drawn so wide that a phone shows it nearly at its natural size.
 WIDTH: Final = 380.0
 TEXT: Final = 12.5
 SMALL: Final = 11.0
 # A letter's width in its height, on the generous side: fonts differ.
-_LETTER: Final = 0.58
+_LETTER: Final = 0.63
 
-_SETTINGS: Final = {
-    "svg.fonttype": "none",
-    # Ids of clip paths and markers come from this and not from chance: the same file gives the same page.
-    "svg.hashsalt": "report",
-    "font.family": "DejaVu Sans",
-    "path.simplify": False,
-}
 _VARIABLES: Final = {colour.sentinel: f"var(--{colour.name})" for colour in COLOURS}
 
 
@@ -75,22 +70,25 @@ class Canvas:
         axes.patch.set_visible(False)
         return axes
 
-    def box(self, left: float, top: float, width: float, height: float, colour: Colour, outlined: bool = False) -> None:
-        """Draw a filled box, or its outline."""
-        look: dict[str, Any] = (
-            {"facecolor": "none", "edgecolor": colour.sentinel, "linewidth": 1.2}
-            if outlined
-            else {"facecolor": colour.sentinel, "linewidth": 0}
-        )
-        self.ground.add_patch(Rectangle((left, top), max(width, 0.0), height, clip_on=False, **look))
+    def box(
+        self, left: float, top: float, width: float, height: float, colour: Colour, opacity: float | None = None
+    ) -> None:
+        """Draw a filled box."""
+        box = Rectangle((left, top), max(width, 0.0), height, facecolor=colour.sentinel, linewidth=0, clip_on=False)
+        box.set_alpha(opacity)
+        # As an artist of its own: a patch would be measured for limits that are fixed.
+        self.ground.add_artist(box)
 
     def line(self, xs: Sequence[float], ys: Sequence[float], colour: Colour = LINE, width: float = 1.0) -> None:
         """Draw a line through points."""
-        self.ground.plot(xs, ys, color=colour.sentinel, linewidth=width, clip_on=False, solid_joinstyle="round")
+        self.ground.add_artist(
+            Line2D(xs, ys, color=colour.sentinel, linewidth=width, clip_on=False, solid_joinstyle="round")
+        )
 
     def dot(self, x: float, y: float, colour: Colour, size: float = 6.0) -> None:
         """Draw a round dot."""
-        self.ground.plot([x], [y], marker="o", markersize=size, color=colour.sentinel, markeredgewidth=0, clip_on=False)
+        dot = Circle((x, y), size / 2, facecolor=colour.sentinel, linewidth=0, clip_on=False)
+        self.ground.add_artist(dot)
 
     def text(
         self,
@@ -112,11 +110,12 @@ class Canvas:
         artist = self.ground.text(
             x,
             y,
+            str(said) if shown is None else shown,
             # A dollar sign would begin a formula.
-            (str(said) if shown is None else shown).replace("$", r"\$"),
+            parse_math=False,
             color=colour.sentinel,
             fontsize=size,
-            ha=align,  # type: ignore[arg-type]
+            ha=align,
             va="bottom" if turned else "center_baseline",
             rotation=90 if turned else 0,
             fontweight="bold" if strong else "normal",
@@ -126,10 +125,20 @@ class Canvas:
             artist.set_gid(f"figure-of-query-{len(self._figures)}")
             self._figures.append(said)
 
+    def label(self, x: float, y: float, said: Figure, shown: str, colour: Colour) -> None:
+        """Write a text behind a dot of a colour, on a plate of paper that keeps it readable over others."""
+        self.box(x - 3, y - 7.5, width_of(shown, SMALL) + 18, 15, PAPER, opacity=0.85)
+        self.dot(x + 3, y, colour, 7.0)
+        self.text(x + 10, y, said, shown=shown, size=SMALL, strong=True)
+
     def svg(self, key: str) -> Markup:
-        """Return the picture as an inline SVG with the page's colours, named by the elements key-title and key-finding."""
+        """Return the picture as inline SVG in the page's colours, named by the elements key-title and key-finding."""
         buffer = io.StringIO()
-        with mpl.rc_context(_SETTINGS):  # type: ignore[arg-type]
+        # Text stays text. Ids of clip paths and markers come from the salt and not from chance: the same file gives the
+        # same page.
+        with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "report"}), warnings.catch_warnings():
+            # The reader's own fonts have the signs that the one measured with lacks.
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
             self.picture.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         return Markup(themed(buffer.getvalue(), key, self._figures))
 
@@ -149,7 +158,8 @@ def themed(svg: str, key: str, figures: Sequence[Figure]) -> str:
     # The page's own fonts.
     svg = re.sub(r" ?font-family: [^;\"]*;", "", svg)
     svg = re.sub(r" transform=\"rotate\(-0 [^\"]*\)\"", "", svg)
-    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)
+    # Hundredths of a pixel will do for places; what is written stays as it is.
+    svg = re.sub(r' (?:d|x|y|transform)="[^"]*"', lambda found: re.sub(r"(\d\.\d\d)\d+", r"\1", found[0]), svg)
     used = set(re.findall(r"url\(#([^)]+)\)|href=\"#([^\"]+)\"", svg))
     kept = {name for names in used for name in names if name}
 
@@ -173,6 +183,3 @@ def themed(svg: str, key: str, figures: Sequence[Figure]) -> str:
     svg = opening + svg[svg.index(">") + 1 :]
     svg = re.sub(r">\s+<", "><", svg)
     return re.sub(r"\s*\n", " ", svg).replace("xlink:href", "href").strip()
-
-
-__all__ = ["INK", "MUTED", "SMALL", "TEXT", "WIDTH", "Canvas", "shortened", "themed", "width_of", "wrapped"]

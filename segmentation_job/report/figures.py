@@ -10,6 +10,8 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
+from segmentation_job.report.words import feature_words
+
 Value = str | int | float | bool | Decimal | date | datetime | None
 
 UNKNOWN: Final = "–"
@@ -35,14 +37,15 @@ class Figure:
 
     def __html__(self) -> str:
         """Return it marked up with where it comes from, so that a page can be held against its queries."""
-        where = Markup('data-query="{}" data-cell="{} {}" data-form="{}"').format(
-            self.query, self.row, self.column, self.form
+        where = (
+            f'data-query="{escape(self.query)}" data-cell="{self.row} {escape(self.column)}" data-form="{self.form}"'
         )
+        said = escape(str(self))
         if self.form in TEXTS or self.value is None:
-            return Markup("<span {}>{}</span>").format(where, str(self))
+            return Markup(f"<span {where}>{said}</span>")
         if isinstance(self.value, date):
-            return Markup('<time datetime="{}" {}>{}</time>').format(self.value.isoformat(), where, str(self))
-        return Markup('<data value="{}" {}>{}</data>').format(str(self.value), where, str(self))
+            return Markup(f'<time datetime="{self.value.isoformat()}" {where}>{said}</time>')
+        return Markup(f'<data value="{escape(str(self.value))}" {where}>{said}</data>')
 
 
 def sentence(text: str, **parts: object) -> Markup:
@@ -78,7 +81,7 @@ def _as_date(value: Value) -> date:
 
 def _day(value: Value) -> str:
     day = _as_date(value)
-    return f"{day.day} {day:%B %Y}"
+    return f"{day.day}\N{NO-BREAK SPACE}{day:%b}\N{NO-BREAK SPACE}{day:%Y}"
 
 
 def _clock(value: Value) -> str:
@@ -101,6 +104,8 @@ def _pretty(value: Value) -> str:
 FORMS: Final[dict[str, Callable[[Value], str]]] = {
     "text": str,
     "word": _pretty,
+    "feature": lambda value: feature_words(str(value)),
+    "yes": lambda value: "yes" if value else "",
     "count": _grouped,
     "change": lambda value: _grouped(value, signed=True),
     "amount": _grouped,
@@ -119,4 +124,4 @@ FORMS: Final[dict[str, Callable[[Value], str]]] = {
     "clock": _clock,
     "duration": _duration,
 }
-TEXTS: Final = frozenset({"text", "word"})
+TEXTS: Final = frozenset({"text", "word", "feature", "yes"})

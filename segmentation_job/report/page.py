@@ -28,6 +28,7 @@ class Page:
 
     as_of: Figure
     lead: Markup
+    notices: tuple[Markup, ...]
     opening: Opening
     cards: Cards
     sections: tuple[Section, ...]

@@ -21,8 +21,8 @@ class Colour:
     dark: str
 
 
-# Ten hues that people with any kind of colour blindness tell apart (after Paul Tol's "muted" set), darkened or lightened
-# until each stands out by 3:1 from its paper. Three tones of each: thirty segments before two look alike.
+# Ten hues that people with any kind of colour blindness tell apart (after Paul Tol's "muted" set), made darker or
+# lighter until each stands out by 3:1 from its paper. Three tones of each: thirty segments before two look alike.
 _HUES: Final = (
     ("#3d5fc4", "#8ea8ff"),
     ("#b8541a", "#f0955a"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import duckdb
 
@@ -105,8 +106,8 @@ class PublishedFile:
         if lacking:
             self._connection.close()
             raise SegmentationError(
-                f"{self.path} lacks the tables {', '.join(lacking)}: it is no published file, or one of another version."
-                " Publish again (`segmentation publish`), then make the report."
+                f"{self.path} lacks the tables {', '.join(lacking)}: it is no published file, or one of another"
+                " version. Publish again (`segmentation publish`), then make the report."
             )
         return self
 
@@ -130,3 +131,7 @@ class PublishedFile:
         asked = self._connection.execute(sql, parameters or None)
         columns = tuple(str(column[0]) for column in asked.description)
         return Answer(name, columns, tuple(tuple(row) for row in asked.fetchall()))
+
+    def unlisted(self, sql: str, **parameters: Parameter) -> list[tuple[Any, ...]]:
+        """Return the rows of a query of which no figure is shown, only a place or a colour."""
+        return self._connection.execute(sql, parameters or None).fetchall()

@@ -20,13 +20,17 @@ order by lens <> 'overall', lens
 
 DATES_SQL = """
 with runs as (
-    select distinct as_of_date from segmentation_runs where lens = $lens and as_of_date <= $as_of
+    select distinct
+        as_of_date,
+        abs(date_diff('day', as_of_date, cast(cast($as_of as date) - interval 1 month as date))) as days_from_month_ago
+    from segmentation_runs
+    where lens = $lens and as_of_date <= $as_of
 )
 
 select
     cast($as_of as date) as as_of_date,
     max(as_of_date) filter (where as_of_date < $as_of) as last_run,
-    max(as_of_date) filter (where as_of_date <= cast($as_of as date) - interval 1 month) as month_ago,
+    arg_min(as_of_date, (days_from_month_ago, as_of_date)) filter (where days_from_month_ago <= 10) as month_ago,
     count(*) as runs
 from runs
 """
@@ -36,8 +40,8 @@ from runs
 class View:
     """One lens at one date.
 
-    last_run: the date before it that was run; None on the first. month_ago: the newest date that was run and lies a
-    month or more back; None where none is.
+    last_run: the date before it that was run; None on the first. month_ago: the date that was run nearest to a month
+    before it; None where none was within ten days of that.
     """
 
     file: PublishedFile

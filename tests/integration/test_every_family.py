@@ -17,7 +17,7 @@ from segmentation_job.segments.explanation import rule_holds
 from segmentation_job.settings import Settings
 from tests.measurements.recovery import TRUE_NUMBER, lens_clusters, standard_clusters
 from tests.measurements.shops import BuiltFeatures, shipped_lens, source_settings
-from tests.support.every_family import AS_OF, every_family_night
+from tests.support.every_family import AS_OF, night_of_every_family
 from tests.support.nights import PROJECT_DIR, Nights
 from tests.support.published import PROMISED_COLUMNS, columns_of
 from tests.support.simulated_shop import SOURCE, truth_of_shop
@@ -28,7 +28,7 @@ SHIPPED_LENSES = {"overall", "demographic", "financial", "purchase", "engagement
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Nights:
-    return every_family_night(tmp_path_factory)
+    return night_of_every_family(tmp_path_factory)
 
 
 def answers() -> list[tuple[str, str, tuple[str, ...]]]:

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.support.every_family import every_family_night
+from tests.support.every_family import night_of_every_family
 from tests.support.nights import PROJECT_DIR, Nights
 
 NOTEBOOK = PROJECT_DIR / "notebooks" / "segment_analysis.ipynb"
@@ -67,7 +67,7 @@ def text_of(cell: Any) -> str:
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Nights:
-    return every_family_night(tmp_path_factory)
+    return night_of_every_family(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A night on a simulated shop that has all six families, and every shipped lens."""
+"""A night on a simulated shop of 900 customers that has all six families."""
 
 from datetime import date
 from pathlib import Path
@@ -15,8 +15,8 @@ AS_OF: Final = date(2026, 1, 1)
 SETTINGS: Final = {"SOURCE": SOURCE, "SEGMENTATION_LENSES": ""}
 
 
-def every_family_night(factory: pytest.TempPathFactory) -> Nights:
-    """Return the data folder after a night on a shop of 900 customers; copy it before anything writes to it."""
+def night_of_every_family(factory: pytest.TempPathFactory) -> Nights:
+    """Return the data folder after that night, built once for all tests; copy it before anything writes to it."""
 
     def build(place: Path) -> None:
         write_small_shop(place, customers=900)

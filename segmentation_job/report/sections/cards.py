@@ -31,11 +31,10 @@ class Card:
     name: Figure
     colour: str
     customers: Figure
-    customer_share: Markup
     trend: Markup
     shares: tuple[Share, ...]
-    traits: Figure
-    action: Figure
+    traits: Figure | None
+    action: Figure | None
     origin: Markup
     badges: tuple[str, ...]
 
@@ -61,9 +60,11 @@ def cards_of(view: View, sizes: Answer, totals: Answer) -> Cards:
             if row:
                 badges[row.text("segment_id")].append(word)
     lead = sentence(
-        "{segments} segments of {customers} customers at {date}, most spend first. Spend and margin are what was"
-        " received, in the shop's currency.",
+        "{segments} {word} of {customers} customers at {date}, most spend first. Spend is that of the last"
+        " 90 days{margin}, in the shop's currency.",
+        margin=", margin that of the last 365 days" if sizes.has("margin_share") else "",
         segments=totals.row(0).figure("segments", "count"),
+        word="segment" if totals.row(0)["segments"] == 1 else "segments",
         customers=totals.row(0).figure("customers", "count"),
         date=view.date_figure("as_of_date"),
     )
@@ -71,13 +72,12 @@ def cards_of(view: View, sizes: Answer, totals: Answer) -> Cards:
 
 
 def _card(row: Row, compared: list[Since], badges: list[str]) -> Card:
-    shares = [Share("of the spend, 90 days", row.figure("spend_share", "share"), _percent(row, "spend_share"))]
+    shares = [
+        Share("of customers", row.figure("customer_share", "share"), _percent(row, "customer_share")),
+        Share("of spend", row.figure("spend_share", "share"), _percent(row, "spend_share")),
+    ]
     if row["margin_share"] is not None:
-        shares.append(
-            Share("of the margin, 365 days", row.figure("margin_share", "share"), _percent(row, "margin_share"))
-        )
-    else:
-        shares.append(Share("of the customers", row.figure("customer_share", "share"), _percent(row, "customer_share")))
+        shares.append(Share("of margin", row.figure("margin_share", "share"), _percent(row, "margin_share")))
     origin = sentence(
         "{id}, since {date}", id=row.figure("segment_id", "text"), date=row.figure("created_as_of", "date")
     )
@@ -85,11 +85,10 @@ def _card(row: Row, compared: list[Since], badges: list[str]) -> Card:
         name=row.figure("segment_name", "text"),
         colour=swatch(row, "segment_id"),
         customers=row.figure("customers", "count"),
-        customer_share=sentence("{share} of all", share=row.figure("customer_share", "share")),
         trend=_trend(row, compared),
         shares=tuple(shares),
-        traits=row.figure("traits", "text"),
-        action=row.figure("recommended_action", "text"),
+        traits=row.figure("traits", "text") if row["traits"] else None,
+        action=row.figure("recommended_action", "text") if row["recommended_action"] else None,
         origin=origin,
         badges=tuple(badges),
     )
@@ -105,7 +104,10 @@ def _trend(row: Row, compared: list[Since]) -> Markup:
     parts = []
     for since in compared:
         change = row.number_of(f"change_{since.ending}")
-        arrow = "▲" if change > 0 else "▼" if change < 0 else "■"
+        if not change:
+            parts.append(sentence('<span aria-hidden="true">=</span> unchanged since {date}', date=since.day))
+            continue
+        arrow = "▲" if change > 0 else "▼"
         parts.append(
             sentence(
                 '<span aria-hidden="true">{arrow}</span> {change} since {date}',
@@ -114,7 +116,7 @@ def _trend(row: Row, compared: list[Since]) -> Markup:
                 date=since.day,
             )
         )
-    return Markup(" · ").join(parts)
+    return Markup("<br>").join(parts)
 
 
 def worth_chart(sizes: Answer) -> Chart | None:

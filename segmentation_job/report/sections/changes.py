@@ -16,7 +16,9 @@ MOVES_SQL = """
 select
     coalesce(sum(customers) filter (where from_segment_id is null), 0)::bigint as joined,
     coalesce(sum(customers) filter (where to_segment_id is null), 0)::bigint as gone,
-    coalesce(sum(customers) filter (where from_segment_id is not null and to_segment_id is not null), 0)::bigint as changed,
+    coalesce(
+        sum(customers) filter (where from_segment_id is not null and to_segment_id is not null), 0
+    )::bigint as changed,
     coalesce(sum(customer_moved), 0)::bigint as customer_moved,
     coalesce(sum(model_changed), 0)::bigint as model_changed,
     coalesce(sum("both"), 0)::bigint as "both"
@@ -63,8 +65,9 @@ class Tile:
     """A figure that is seen first."""
 
     label: str
-    figure: object
-    note: Markup = Markup("")
+    figure: Figure
+    note: Markup | None = None
+    is_name: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,12 @@ class Since:
     ending: str
     before: str
     day: Figure
+
+    @property
+    def day_value(self) -> date:
+        """The date."""
+        assert isinstance(self.day.value, date)
+        return self.day.value
 
 
 def compared_with(view: View) -> list[Since]:
@@ -132,9 +141,15 @@ def opening_of(view: View, sizes: Answer, totals: Answer) -> Opening:
             Tile(
                 "Most valuable segment",
                 best.figure("segment_name", "text"),
-                sentence("{share} of the spend", share=best.figure("spend_share", "share")),
+                sentence(
+                    "{spend} of the spend, {customers} of the customers",
+                    spend=best.figure("spend_share", "share"),
+                    customers=best.figure("customer_share", "share"),
+                ),
+                is_name=True,
             )
         )
+    tiles += _extremes(sizes, compared)
     parts = [Part(_title(view, since, compared), tuple(_sentences(view, sizes, totals, since))) for since in compared]
     if not parts:
         parts.append(
@@ -162,6 +177,27 @@ def opening_of(view: View, sizes: Answer, totals: Answer) -> Opening:
     return Opening(tuple(tiles), tuple(parts))
 
 
+def _extremes(sizes: Answer, compared: list[Since]) -> Iterator[Tile]:
+    """Yield which segment grew most and which shrank most since the oldest date compared with."""
+    if not compared:
+        return
+    since = compared[-1]
+    grown, shrunk = grown_and_shrunk(sizes, since)
+    for label, row in (("Grew most", grown), ("Shrank most", shrunk)):
+        if row:
+            yield Tile(
+                label,
+                row.figure("segment_name", "text"),
+                sentence(
+                    "{change} customers since {date}, now {now}",
+                    change=row.figure(f"change_{since.ending}", "change"),
+                    now=row.figure("customers", "count"),
+                    date=since.day,
+                ),
+                is_name=True,
+            )
+
+
 def _title(view: View, since: Since, compared: list[Since]) -> Markup:
     if since.word == "last-run":
         if len(compared) == 1 and view.month_ago is not None:
@@ -170,17 +206,18 @@ def _title(view: View, since: Since, compared: list[Since]) -> Markup:
     return sentence("Since last month, {date}", date=since.day)
 
 
-def _since_note(whole: Row, what: str, form: str, compared: list[Since]) -> Markup:
+def _since_note(whole: Row, what: str, form: str, compared: list[Since]) -> Markup | None:
     """Say how a figure changed since the oldest date that it is compared with."""
     if not compared or whole[f"{what}_{compared[-1].ending}"] is None:
-        return Markup("")
+        return None
     since = compared[-1]
     return sentence("{change} since {date}", change=whole.figure(f"{what}_{since.ending}", form), date=since.day)
 
 
 def _sentences(view: View, sizes: Answer, totals: Answer, since: Since) -> Iterator[Markup]:
-    between = view.file.ask(f"then-and-now-{since.word}", THEN_AND_NOW_SQL, lens=view.lens, since=_day(since)).row(0)
-    moves = view.file.ask(f"moves-{since.word}", MOVES_SQL, lens=view.lens, since=_day(since), as_of=view.as_of).row(0)
+    day = since.day_value
+    between = view.file.ask(f"then-and-now-{since.word}", THEN_AND_NOW_SQL, lens=view.lens, since=day).row(0)
+    moves = view.file.ask(f"moves-{since.word}", MOVES_SQL, lens=view.lens, since=day, as_of=view.as_of).row(0)
     if between.number_of("changed"):
         yield sentence(
             "<strong>{changed}</strong> of the {then} customers of that day ({share}) are in another segment now.",
@@ -193,7 +230,12 @@ def _sentences(view: View, sizes: Answer, totals: Answer, since: Since) -> Itera
             "None of the {then} customers of that day has changed segment.",
             then=between.figure("customers_then", "count"),
         )
-    if moves.number_of("changed"):
+    if moves.number_of("changed") and not moves.number_of("model_changed") + moves.number_of("both"):
+        yield sentence(
+            "All {changed} changes are customers who moved: the segments themselves stayed as they were.",
+            changed=moves.figure("changed", "count"),
+        )
+    elif moves.number_of("changed"):
         yield sentence(
             "Of {changed} changes in all, {moved} are customers who moved, {model} are customers whom a new model put"
             " elsewhere, and {both} are both.",
@@ -218,15 +260,13 @@ def _sentences(view: View, sizes: Answer, totals: Answer, since: Since) -> Itera
         yield sentence("Grew most: {change}.", change=_change(grown, since))
     if shrunk:
         yield sentence(
-            "Shrank most: {change}. What to do: {action}",
+            'Shrank most: {change}. <span class="todo">What to do: {action}</span>',
             change=_change(shrunk, since),
             action=shrunk.figure("recommended_action", "text"),
         )
     if not grown and not shrunk:
         yield Markup("No segment grew or shrank.")
-    born = view.file.ask(
-        f"new-segments-{since.word}", NEW_SEGMENTS_SQL, lens=view.lens, since=_day(since), as_of=view.as_of
-    )
+    born = view.file.ask(f"new-segments-{since.word}", NEW_SEGMENTS_SQL, lens=view.lens, since=day, as_of=view.as_of)
     for row in born:
         yield sentence(
             "New segment: <strong>{name}</strong>, since {date}.",
@@ -246,8 +286,3 @@ def _change(row: Row, since: Since) -> Markup:
     if row[f"change_share_{since.ending}"] is None:
         return said + Markup(")")
     return said + sentence(", {share})", share=row.figure(f"change_share_{since.ending}", "share_change"))
-
-
-def _day(since: Since) -> date:
-    assert isinstance(since.day.value, date)
-    return since.day.value

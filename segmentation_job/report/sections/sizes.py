@@ -58,7 +58,8 @@ select
     (sizes.customers - sizes.customers_at_last_run)
     / nullif(sizes.customers_at_last_run, 0) as change_share_since_last_run,
     sizes.customers - sizes.customers_month_ago as change_since_month_ago,
-    (sizes.customers - sizes.customers_month_ago) / nullif(sizes.customers_month_ago, 0) as change_share_since_month_ago,
+    (sizes.customers - sizes.customers_month_ago)
+    / nullif(sizes.customers_month_ago, 0) as change_share_since_month_ago,
     regexp_replace(
         regexp_replace(coalesce(segments.description, ''), '\s*\([^)]*\)', '', 'g'), '^These .*? stand out by ', ''
     ) as traits,

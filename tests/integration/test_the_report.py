@@ -1,0 +1,210 @@
+"""The morning report says what the published file says, and nothing else."""
+
+import re
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from segmentation_job.errors import SegmentationError
+from segmentation_job.report.rendering import render_report
+from tests.support.report_pages import HOSTILE_NAMES, Reading, ReportPage, Shown, read_page, report_pages
+
+CASES = ("shop", "past", "bare")
+# Windows, scales and limits that our own words name; every other digit on the page comes out of a query.
+FIXED_WORDS = re.compile(
+    r"\b(30|90|365) days\b|\b30-day\b|\b80%|fewer than 10 people|R², 1 would be|1 being the same|a year before = 100"
+    r"|next 30 days"
+)
+NUMBER = re.compile(r"([+−]?)([\d,]+(?:\.\d+)?)(.*)")
+TEXT_FORMS = ("text", "word", "feature", "yes")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ReportPage]:
+    return report_pages(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def readings(pages: dict[str, ReportPage]) -> dict[str, Reading]:
+    return {name: read_page(page.html.read_text()) for name, page in pages.items()}
+
+
+def fresh_answers(published: Path, reading: Reading) -> dict[str, tuple[list[str], list[tuple]]]:
+    """Run every query that the page lists, with the parameters that it lists."""
+    answers = {}
+    with duckdb.connect(str(published), read_only=True) as connection:
+        for name, asked in reading.queries.items():
+            parameters = {
+                key: date.fromisoformat(value) if re.fullmatch(r"\d{4}-\d\d-\d\d", str(value)) else value
+                for key, value in asked["parameters"].items()
+            }
+            result = connection.execute(asked["sql"], parameters or None)
+            answers[name] = [column[0] for column in result.description], result.fetchall()
+    return answers
+
+
+def says(shown: Shown, cell: object) -> bool:
+    """Say whether a text shows a cell: read back from what stands there, to the digits that are shown."""
+    if cell is None:
+        return shown.text.startswith("–")
+    if shown.form in TEXT_FORMS:
+        if shown.form == "yes":
+            return shown.text == ("yes" if cell else "")
+        if shown.form == "feature":
+            return bool(shown.text)
+        whole = " ".join((str(cell).replace("_", " ") if shown.form == "word" else str(cell)).split())
+        # A chart writes a long name in two lines, or cuts it off where an ellipsis says so.
+        is_part = shown.tag == "g" and shown.text.removesuffix("…") in whole
+        return shown.text == whole or is_part or (shown.tag == "g" and shown.text.startswith(whole))
+    if isinstance(cell, datetime):
+        return shown.text == f"{cell.day} {cell:%B %Y %H:%M} UTC"
+    if isinstance(cell, date):
+        return any(shown.text == cell.strftime(form).lstrip("0").replace(" 0", " ") for form in ("%d %b %Y", "%b %Y"))
+    minutes = re.fullmatch(r"(\d+) min (\d+) s", shown.text)
+    if minutes:
+        return int(minutes[1]) * 60 + int(minutes[2]) == int(float(str(cell)))
+    found = NUMBER.fullmatch(shown.text)
+    assert found, shown
+    assert isinstance(cell, int | float | Decimal)
+    number = float(found[2].replace(",", "")) * (-1 if found[1] == "−" else 1)
+    digits = len(found[2].partition(".")[2])
+    is_percent = found[3].startswith("%") or (shown.form == "points" and "points" in found[3])
+    exact = float(cell) * (100 if is_percent else 1)
+    # Words may follow the figure of a bar, no other figure.
+    return abs(number - exact) <= 0.5000001 * 10**-digits and not re.search(r"\d", FIXED_WORDS.sub("", found[3]))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_figure_is_a_cell_of_the_query_that_it_names(
+    pages: dict[str, ReportPage], readings: dict[str, Reading], case: str
+) -> None:
+    reading = readings[case]
+    answers = fresh_answers(pages[case].published, reading)
+    wrong = []
+    for shown in reading.shown:
+        columns, rows = answers[shown.query]
+        cell = rows[shown.row][columns.index(shown.column)]
+        is_stated = shown.value is None or isinstance(cell, date) or float(shown.value) == float(cell)
+        if not is_stated or not says(shown, cell):
+            wrong.append((shown, cell))
+    assert wrong == []
+    assert len(reading.shown) > {"shop": 3000, "past": 1000, "bare": 20}[case]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_digit_stands_on_the_page_that_no_query_gave(readings: dict[str, Reading], case: str) -> None:
+    left = FIXED_WORDS.sub("", " ".join(" ".join(readings[case].other).split()))
+    assert re.findall(r".{0,30}\d.{0,30}", left) == []
+
+
+def figures(reading: Reading, query: str) -> dict[tuple[int, str], Shown]:
+    """Return what the page shows of a query outside of charts, which cut names off."""
+    return {(shown.row, shown.column): shown for shown in reading.shown if shown.query == query and shown.tag != "g"}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_chief_figures_agree_with_queries_of_our_own(
+    pages: dict[str, ReportPage], readings: dict[str, Reading], case: str
+) -> None:
+    with duckdb.connect(str(pages[case].published), read_only=True) as published:
+        sizes = published.execute(
+            "select any_value(names.name), count(*), sum(spend_amount_90d) from customer_segments as labels"
+            " join customer_360 using (customer_id) join segments as names on labels.segment_id = names.segment_id"
+            " where labels.lens = 'overall' group by labels.segment_id order by 3 desc, 2 desc, labels.segment_id"
+        ).fetchall()
+    customers, spend = sum(row[1] for row in sizes), float(sum(row[2] for row in sizes))
+    totals, cards = figures(readings[case], "totals-overall"), figures(readings[case], "segments-overall")
+    assert float(totals[0, "customers"].value or "") == customers
+    assert float(totals[0, "segments"].value or "") == len(sizes)
+    for place, (name, size, spent) in enumerate(sizes):
+        assert cards[place, "segment_name"].text == " ".join(name.split())
+        assert float(cards[place, "customers"].value or "") == size
+        assert float(cards[place, "customer_share"].value or "") == pytest.approx(size / customers)
+        if spend:
+            assert float(cards[place, "spend_share"].value or "") == pytest.approx(float(spent) / spend)
+    if case == "shop":
+        assert float(totals[0, "spend_amount_90d"].value or "") == pytest.approx(spend)
+
+
+def test_who_moved_agrees_with_the_history(pages: dict[str, ReportPage], readings: dict[str, Reading]) -> None:
+    with duckdb.connect(str(pages["past"].published), read_only=True) as published:
+        causes = dict(
+            published.execute(
+                "select change_cause, count(*) from customer_segment_history where lens = 'overall'"
+                " and valid_from = (select max(as_of_date) from customer_segments) group by 1"
+            ).fetchall()
+        )
+        both = published.execute(
+            "select count(*) from customer_segment_history where lens = 'overall' and change_cause = 'both'"
+        ).fetchone()
+    last_night, last_month = (figures(readings["past"], f"moves-{word}") for word in ("last-run", "month-ago"))
+    assert causes["customer_moved"] > 50
+    assert {
+        column: int(last_night[0, column].value or "") for column in ("customer_moved", "model_changed", "both")
+    } == {
+        "customer_moved": causes["customer_moved"],
+        "model_changed": causes["model_changed"],
+        "both": 0,
+    }
+    assert both
+    assert int(last_month[0, "both"].value or "") == both[0]
+    changed = figures(readings["past"], "then-and-now-month-ago")[0, "changed"]
+    assert int(changed.value or "") == causes["customer_moved"] + causes["model_changed"] + both[0]
+
+
+def test_the_same_file_gives_the_same_page(pages: dict[str, ReportPage]) -> None:
+    page = pages["shop"]
+    assert render_report(page.published) == page.html.read_text()
+
+
+def test_names_that_look_like_markup_stay_names(pages: dict[str, ReportPage], readings: dict[str, Reading]) -> None:
+    html = pages["past"].html.read_text()
+    assert re.findall(r"<script[^>]*>", html) == ['<script type="application/json" id="queries-of-the-report">']
+    shown = {one.text for one in readings["past"].shown}
+    assert {" ".join(name.split()) for name in HOSTILE_NAMES} <= shown
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_customer_is_named(pages: dict[str, ReportPage], case: str) -> None:
+    html = pages[case].html.read_text()
+    with duckdb.connect(str(pages[case].published), read_only=True) as published:
+        customers = [row[0] for row in published.execute("select customer_id from customer_360").fetchall()]
+    assert len(customers) > 500
+    words = set(re.findall(r"[\w-]+", re.sub(r"base64,[^\"]+", "", html)))
+    # What is nothing but digits may be a figure as well.
+    assert not words & {name for name in customers if not name.isdigit()}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_page_asks_no_host_and_runs_nothing(pages: dict[str, ReportPage], case: str) -> None:
+    html = pages[case].html.read_text()
+    tags = " ".join(re.findall(r"<[a-z][^>]*>|<style>.*?</style>", html, flags=re.DOTALL))
+    outside = re.findall(r"(?:\b(?:src|href|srcset|action)=\"|url\(|@import)(?!#|data:image/png;base64).{1,60}", tags)
+    assert outside == []
+    assert "default-src 'none'" in html
+    assert not re.search(r"\son\w+=", tags)
+    assert len(html) < 5_000_000
+
+
+def test_families_that_the_source_lacks_are_said_in_a_line(readings: dict[str, Reading]) -> None:
+    text = " ".join(readings["bare"].other).lower()
+    for words in ("age, gender and income", "where they live", "costs", "payments", "products", "loyalty programme",
+                  "browsing", "surveys", "indices", "too short for forecasts"):  # fmt: skip
+        assert words in text
+
+
+def test_a_first_run_says_that_there_is_nothing_to_compare_with(readings: dict[str, Reading]) -> None:
+    assert "first run" in " ".join(readings["bare"].other)
+    assert "first run" not in " ".join(readings["past"].other)
+
+
+def test_what_is_no_published_file_is_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(SegmentationError, match="does not exist"):
+        render_report(tmp_path / "nothing.duckdb")
+    other = tmp_path / "other.duckdb"
+    duckdb.connect(str(other)).close()
+    with pytest.raises(SegmentationError, match="lacks the tables"):
+        render_report(other)
