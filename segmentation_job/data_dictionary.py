@@ -201,9 +201,8 @@ def _columns(path: Path, written: Mapping[str, Any], limits: Mapping[str, str]) 
         accepted = [test["accepted_values"] for test in tests if isinstance(test, dict) and "accepted_values" in test]
         allowed = ", ".join(str(value) for test in accepted for value in test["arguments"]["values"])
         found = duckdb_type(column["data_type"])
-        yield Column(
-            name, found, unit_of(name, found), "not_null" in tests, allowed or limits.get(name, ""), description
-        )
+        is_required = "not_null" in tests or {"type": "not_null"} in column.get("constraints", ())
+        yield Column(name, found, unit_of(name, found), is_required, allowed or limits.get(name, ""), description)
 
 
 def _written(content: Mapping[str, Any]) -> str:
