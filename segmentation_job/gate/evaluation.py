@@ -3,9 +3,11 @@
 import json
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Sequence
 from datetime import date
+from importlib.util import LazyLoader, find_spec, module_from_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from segmentation_job.gate.suites import Suite, SuiteExpectation, load_suites
 
 _SHOWN_KEYS = 5
 _OBSERVED_LENGTH = 500
+# Great Expectations imports it for expectations about distributions, which no suite uses: a second for each gate.
+_IMPORTED_AND_UNUSED = "scipy.stats"
 
 
 def evaluate_gate(
@@ -53,7 +57,24 @@ def _prepare_great_expectations() -> None:
     os.environ["GX_ANALYTICS_ENABLED"] = "False"  # read when the library is imported
     # Failing queries are logged with their traceback; the outcomes carry the same in one line.
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
+    _import_when_used(_IMPORTED_AND_UNUSED)
     import segmentation_job.gate.lean_expectations  # noqa: F401 - registers them
+
+
+def _import_when_used(name: str) -> None:
+    """Let an import of a module bring what is executed once an attribute of it is asked for."""
+    if name in sys.modules:
+        return
+    specification = find_spec(name)
+    if specification is None or specification.loader is None:
+        return
+    specification.loader = LazyLoader(specification.loader)
+    module = module_from_spec(specification)
+    sys.modules[name] = module
+    specification.loader.exec_module(module)
+    package, _, attribute = name.rpartition(".")
+    if package:
+        setattr(sys.modules[package], attribute, module)
 
 
 def _configuration(threads: int, memory_limit: str) -> dict[str, str | bool | int | float | list[str]]:

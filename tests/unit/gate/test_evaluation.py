@@ -238,3 +238,20 @@ def test_a_gate_over_no_date_is_refused(warehouse: Warehouse) -> None:
 def test_importing_the_gate_does_not_import_great_expectations() -> None:
     code = "import sys, segmentation_job.gate; sys.exit('great_expectations' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=EXPECTATIONS.parent, timeout=60)
+
+
+def test_great_expectations_comes_without_what_no_suite_uses_until_it_is_asked_for() -> None:
+    code = (
+        "import sys\n"
+        "from segmentation_job.gate import evaluation\n"
+        "evaluation._prepare_great_expectations()\n"
+        "import great_expectations\n"
+        "asked = ('scipy.stats._distn_infrastructure', 'great_expectations.core')\n"
+        "loaded = [name for name in asked if name in sys.modules]\n"
+        "from scipy import stats\n"
+        "print(*loaded, stats.norm.cdf(0))\n"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=EXPECTATIONS.parent, timeout=60, capture_output=True, text=True
+    )
+    assert finished.stdout.split() == ["great_expectations.core", "0.5"]
