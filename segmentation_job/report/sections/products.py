@@ -145,7 +145,7 @@ def products_section(view: View) -> Section:
                 Column("So many times as often as by chance", "lift", "times"),
             ),
             label=("pair", "text"),
-            words="as by chance",
+            words="what chance gives",
             is_of_segments=False,
         ),
         seasons_chart(view),
@@ -182,6 +182,8 @@ def seasons_chart(view: View) -> Chart | None:
     if len(distinct(found, "month")) < 2:
         return None
     peak = max(found, key=lambda row: row.number_of("seasonality_index"))
+    # A shop without seasons is not to look as if it had some.
+    limit = max(0.5, *(abs(row.number_of("seasonality_index") - 1) for row in found))
     in_order = sorted(found, key=lambda row: (str(row["month"]), row.text("category")))
     first, last = in_order[0], in_order[-1]
     return shares_in_a_grid(
@@ -210,7 +212,7 @@ def seasons_chart(view: View) -> Chart | None:
             month=peak.figure("month", "month"),
             times=peak.figure("seasonality_index", "times"),
         ),
-        colour=lambda value: diverging_colour(value - 1, 1.0),
+        colour=lambda value: diverging_colour(value - 1, limit),
         scale=Scale("below", DIVERGING, "above an average month"),
         says_figures=False,
     )
