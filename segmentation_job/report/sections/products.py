@@ -22,7 +22,8 @@ order by popularity_rank
 limit 10
 """
 
-# The category that a segment prefers most, of those that make at least a fiftieth of its spend.
+# The category that a segment prefers most, of those that make at least a fiftieth of its spend and that at
+# least ten of its customers buy.
 PREFERRED_SQL = """
 select
     segment_id,
@@ -33,7 +34,8 @@ select
     spend_share,
     population_share
 from category_preferences
-where as_of_date = $as_of and lens = $lens and spend_share >= 0.02 and preference_index is not null
+where as_of_date = $as_of and lens = $lens and spend_share >= 0.02 and customer_count >= 10
+    and preference_index is not null
 qualify row_number() over (partition by segment_id order by preference_index desc, category) = 1
 order by preference_index desc, segment_id
 """
@@ -99,19 +101,19 @@ def products_section(view: View) -> Section:
     charts: list[Chart | None] = [
         bars_of(
             "popular-products",
-            "Which products do most customers buy?",
+            "Which products did most customers buy in the last 90 days?",
             popular,
             ("customer_count", "count"),
             table_of(
                 popular,
                 Column("Product", "product"),
-                Column("Customers, 90 days", "customer_count", "count"),
+                Column("Customers", "customer_count", "count"),
                 Column("Orders", "order_count", "count"),
                 Column("Items", "item_count", "count"),
                 Column("Amount", "net_amount", "amount"),
             ),
             label=("product", "text"),
-            words="customers, 90 days",
+            words="customers",
             is_of_segments=False,
         ),
         bars_of(

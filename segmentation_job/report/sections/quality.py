@@ -107,13 +107,19 @@ def value_chart(found: Answer) -> Chart | None:
         for row in drawn
     ]
     finding = sentence(
-        "How much of the later spend and activity the segments foretell (R², 1 would be all of it, lines are standard"
+        "How much of the later spend and activity segments foretell (R², 1 would be all of it; the lines are standard"
         " errors). Ours: {ours}",
         ours=winner.figure("held_out_value", "three_digits"),
     )
     if baselines:
         best = max(baselines, key=lambda row: row.number_of("held_out_value"))
-        finding += sentence("; the best RFM: {best}", best=best.figure("held_out_value", "three_digits"))
+        is_better = winner.number_of("held_out_value") > best.number_of("held_out_value")
+        finding = sentence(
+            "{answer} {finding}; the best RFM: {best}",
+            answer="They do." if is_better else "They do not.",
+            finding=finding,
+            best=best.figure("held_out_value", "three_digits"),
+        )
     return Chart(key, "Do the segments foretell more than RFM?", finding + ".", bars(groups, key), _candidates(known))
 
 
