@@ -5,8 +5,9 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test point-in-time storm recovery foretelling emerging steadiness report-at-scale any-order year-of-refits stale \
-	histories repair runbook backfill-on-postgres evaluate airflow lint lint-sql format lock audit install clean clean-data
+.PHONY: help run test point-in-time storm recovery foretelling emerging steadiness report-at-scale any-order \
+	year-of-refits stale histories repair runbook backfill-on-postgres evaluate notebook docs dictionary airflow lint \
+	lint-sql format lock audit install clean clean-data
 
 AS_OF ?=
 FORCE ?=
@@ -28,6 +29,8 @@ CDNOW_SAMPLE := .venv/clients/lifetimes-0.11.3
 BROWSER := .venv/browser
 # sqlfluff compiles the models, for which dbt opens a warehouse: never the real one, which a run may hold.
 EMPTY_WAREHOUSE = mkdir -p .venv/lint/complete_journey && SOURCE=complete_journey SEGMENTATION_DATA_DIR=$(CURDIR)/.venv/lint
+DOCS_DIR = $(abspath $(or $(SEGMENTATION_DATA_DIR),data))/docs
+DOCS_SOURCE = $(or $(strip $(SOURCE)),complete_journey)
 
 ifneq ($(strip $(SOURCE)),)
 export SOURCE
@@ -125,6 +128,26 @@ runbook: $(STAMP) ## Follow docs/runbook.md word for word in a clone, and compar
 evaluate: $(STAMP) ## Run a date of the past and compare its forecasts with what came in the 90 days after it
 	@$(BIN)/segmentation evaluate $(if $(strip $(AS_OF)),--as-of $(AS_OF))
 
+# JupyterLab is a group of its own: the tests execute the notebook without. It asks nobody for news or newer versions.
+notebook: $(STAMP) $(UV_TARGET) ## Open the analysis of the published file in JupyterLab on loopback
+	@$(UV) sync --frozen --quiet --inexact --group notebook
+	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --LabApp.extension_manager=readonly --LabApp.news_url=None \
+		--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate \
+		$(if $(filter 0,$(shell id -u)),--allow-root) notebooks/segment_analysis.ipynb
+
+# From the SQL and YAML alone, on an empty warehouse: the real one may be held by a run, or not be there yet.
+docs: $(STAMP) ## Write all models, their columns and their lineage as one page that needs no network
+	@mkdir -p .venv/docs/$(DOCS_SOURCE)
+	@SOURCE=$(DOCS_SOURCE) SEGMENTATION_DATA_DIR=$(CURDIR)/.venv/docs DO_NOT_TRACK=1 $(BIN)/dbt --quiet docs generate \
+		--empty-catalog --project-dir dbt_project --profiles-dir dbt_project \
+		--target-path $(CURDIR)/.venv/docs/target --log-path $(CURDIR)/.venv/docs/logs
+	@$(BIN)/python -m segmentation_job.lineage_page .venv/docs/target "$(DOCS_DIR)/index.html"
+
+dictionary: $(STAMP) ## Write docs/data-dictionary.md from the YAML of the published tables
+	@$(BIN)/python -m segmentation_job.data_dictionary >docs/.data-dictionary.md
+	@mv docs/.data-dictionary.md docs/data-dictionary.md
+	@echo "Written: docs/data-dictionary.md"
+
 airflow: $(STAMP) ## Start Airflow on loopback with the DAG, paused (PORT=8080)
 	@$(BIN)/segmentation airflow --port $(PORT)
 
@@ -137,9 +160,10 @@ lint: $(STAMP) lint-sql ## Check Python, SQL, types and the lock
 lint-sql: $(STAMP)
 	$(EMPTY_WAREHOUSE) $(BIN)/sqlfluff lint dbt_project
 
-format: $(STAMP) ## Rewrite Python and SQL in the project's style
+format: $(STAMP) ## Rewrite Python and SQL in the project's style, and take outputs out of notebooks
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	@$(BIN)/python -m tests.support.committed_notebooks
 	$(EMPTY_WAREHOUSE) $(BIN)/sqlfluff fix dbt_project
 
 lock: $(UV_TARGET) ## Resolve pyproject.toml into uv.lock again

@@ -357,6 +357,7 @@ def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -
 def _build_marts(settings: Settings) -> None:
     from segmentation_job.runs.dbt import dbt_command, dbt_environment, run_dbt
     from segmentation_job.runs.state import (
+        marts_logic_is_new,
         promoted_decisions,
         record_marts_begun,
         record_marts_ready,
@@ -376,10 +377,11 @@ def _build_marts(settings: Settings) -> None:
             sample_size=settings.sample_size,
             refit_months=settings.refit_months,
         )
+        is_new_logic = marts_logic_is_new(warehouse, versions.marts)
         record_marts_begun(warehouse, versions.marts)
     lens_names = [lens.name for lens in lenses]
     run_dbt(
-        dbt_command("marts", settings),
+        dbt_command("marts", settings, full_refresh=is_new_logic),
         dbt_environment(settings, versions, lens_names=lens_names),
         settings.source_data_dir,
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from segmentation_job.data_dictionary import LENS, column_descriptions
 from segmentation_job.durable_files import one_at_a_time, point_link, sync
 from segmentation_job.errors import SegmentationError
 from segmentation_job.lock_holder import locks_explained
@@ -262,6 +263,7 @@ def rewrite_without(path: Path, customers: Collection[str], folder: Path, now: d
         views = connection.execute(
             "select sql from duckdb_views() where database_name = 'kept' and schema_name = 'main' and not internal"
         ).fetchall()
+        _describe(connection)
         connection.execute("use publication")
         for (sql,) in views:
             connection.execute(sql)
@@ -318,6 +320,7 @@ def _write(warehouse_path: Path, target: Path, run_log_path: Path) -> tuple[date
             )
         connection.register("run_log_rows", _run_log_rows(run_log_path))
         connection.execute("create table publication.run_log as select * from run_log_rows order by started_at")
+        _describe(connection)
         connection.execute("use publication")
         connection.execute(DAILY_VIEW)
         connection.execute("use memory")
@@ -333,6 +336,23 @@ def _write(warehouse_path: Path, target: Path, run_log_path: Path) -> tuple[date
         connection.execute("checkpoint publication")
         connection.execute("detach publication")
     return as_of, row_counts
+
+
+def _describe(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let every table and column of the publication say what it means, to whatever tool shows comments."""
+    written = column_descriptions()
+    columns = connection.execute(
+        "select table_name, column_name from duckdb_columns() where database_name = 'publication' order by all"
+    ).fetchall()
+    for table in sorted({table for table, _ in columns} & written.keys()):
+        if text := written[table].get(""):
+            connection.execute(f"comment on table publication.{table} is '{_doubled(text)}'")
+    for table, column in columns:
+        found = written.get(table, {})
+        # A column that there is for each lens is described once for all of them.
+        of_any_lens = (name for name in found if LENS in name and column.endswith(name.removeprefix(LENS)))
+        if text := found.get(column) or found.get(next(of_any_lens, column)):
+            connection.execute(f"comment on column publication.{table}.\"{column}\" is '{_doubled(text)}'")
 
 
 def _run_log_rows(run_log_path: Path) -> pa.Table:
@@ -409,4 +429,9 @@ def _remove_old_nights(published_dir: Path, kept_nights: int, in_use: Set[Path])
 
 
 def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
+    return _doubled(str(path))
+
+
+def _doubled(text: str) -> str:
+    """A text for between single quotes, where SQL takes no parameter."""
+    return text.replace("'", "''")

@@ -33,6 +33,8 @@ def dbt_command(layer: str, settings: Settings, *, full_refresh: bool = False) -
         *LAYERS[layer],
         "--exclude-resource-type",
         "unit_test",
+        # Nobody reads the manifest of a night, and dbt would write it twice.
+        "--no-write-json",
         *(["--full-refresh"] if full_refresh else []),
         *dbt_places(settings),
     ]

@@ -36,6 +36,8 @@ from segmentation_job.runs.versions import LogicVersions
 from segmentation_job.segments.lenses import Lens
 from segmentation_job.warehouse.interface import Warehouse
 
+_MARTS_LOGIC = "marts_logic"
+
 
 def promoted_dates(warehouse: Warehouse) -> dict[date, str]:
     """Return the dates whose features are promoted, with the hash of their content."""
@@ -407,7 +409,7 @@ def record_versions(
     stale = stale_runs(warehouse, lenses, versions, decisions, sample_size=sample_size, refit_months=refit_months)
     parts = [("features_logic", versions.features), *((f"lens {lens.name}", lens.version) for lens in lenses)]
     with warehouse.transaction():
-        warehouse.rows("delete from pipeline.versions")
+        warehouse.rows("delete from pipeline.versions where part != ?", (_MARTS_LOGIC,))
         for part, version in parts:
             warehouse.rows("insert into pipeline.versions values (?, ?)", (part, version))
         warehouse.rows("delete from pipeline.stale_runs")
@@ -468,6 +470,14 @@ def require_plan(warehouse: Warehouse, as_of: date) -> RunPlan:
     return plan
 
 
+def marts_logic_is_new(warehouse: Warehouse, marts_version: str) -> bool:
+    """Tell whether the marts that are there were built by other SQL: then their tables are made anew.
+
+    Tables that grow by the date would keep the columns and constraints that they were once made with.
+    """
+    return warehouse.rows("select version from pipeline.versions where part = ?", (_MARTS_LOGIC,)) != [(marts_version,)]
+
+
 def record_marts_begun(warehouse: Warehouse, marts_version: str) -> None:
     """Store that the marts are being built; a promotion meanwhile takes the entry away."""
     with warehouse.transaction():
@@ -477,6 +487,9 @@ def record_marts_begun(warehouse: Warehouse, marts_version: str) -> None:
 
 def record_marts_ready(warehouse: Warehouse, marts_version: str) -> None:
     """Store that the marts are built; raise SegmentationError where something was promoted meanwhile."""
+    with warehouse.transaction():
+        warehouse.rows("delete from pipeline.versions where part = ?", (_MARTS_LOGIC,))
+        warehouse.rows("insert into pipeline.versions values (?, ?)", (_MARTS_LOGIC, marts_version))
     warehouse.rows("update pipeline.marts_state set is_ready = true where marts_version = ?", (marts_version,))
     if not warehouse.rows("select 1 from pipeline.marts_state where is_ready"):
         raise SegmentationError("A date was promoted while the marts were built: build them again.")

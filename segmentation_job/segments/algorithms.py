@@ -118,11 +118,14 @@ class ClusteringAlgorithm(Protocol):
     """What every algorithm offers; the cost means the same for all: lower is nearer.
 
     geometry_: all that it learned, quantised · centroids_: the geometry's · inliers_: (n,) which of the rows fitted on
-    belong to a cluster; all of them, but for an algorithm that knows noise.
+    belong to a cluster; all of them, but for an algorithm that knows noise · start_: (k, d) the means that it started
+    from, None where it started at random · restarts: how many random starts the best was taken of.
     """
 
     geometry_: Geometry
     inliers_: BoolArray
+    start_: FloatArray | None
+    restarts: int
 
     @property
     def centroids_(self) -> FloatArray: ...
@@ -163,6 +166,7 @@ class _GeometricAlgorithm:
     can_start: ClassVar[bool] = False
     geometry_: Geometry
     inliers_: BoolArray
+    start_: FloatArray | None
 
     def __init__(self, restarts: int = RESTARTS) -> None:
         self.restarts = restarts
@@ -176,9 +180,10 @@ class _GeometricAlgorithm:
         if len(rows) < k:
             raise NoClusteringError(f"{len(rows)} customers are fewer than {k} segments")
         self.inliers_ = np.ones(len(rows), dtype=bool)
+        self.start_ = _start_means(rows, start, k) if self.can_start else None
         # The last bits of a centroid depend on how many threads added it up.
         with one_thread():
-            learned = self._learn(rows, k, seed, _start_means(rows, start, k) if self.can_start else None)
+            learned = self._learn(rows, k, seed, self.start_)
         geometry = Geometry(
             centroids=quantise(learned.centroids),
             maps=tuple(quantise(each) for each in learned.maps),

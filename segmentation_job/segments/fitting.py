@@ -12,7 +12,7 @@ from segmentation_job.segments.encoding import Encoding, FloatArray, RawValues, 
 from segmentation_job.segments.errors import LensError
 from segmentation_job.segments.identity import NEW, segment_key
 from segmentation_job.segments.lenses import Lens
-from segmentation_job.segments.model import Model
+from segmentation_job.segments.model import Model, Recipe
 
 OUTLIER_PERCENTILE = 99.5
 # One feature alone is a ranking, not a segmentation.
@@ -75,6 +75,7 @@ def fit_model(
         outlier_cost=tuple(quantise(np.array(outlier_cost)).tolist()),
         maps=tuple(_rows(each) for each in geometry.maps),
         offsets=() if geometry.offsets is None else tuple(geometry.offsets.tolist()),
+        recipe=Recipe(lens.seed, fitted.restarts, () if fitted.start_ is None else _rows(fitted.start_)),
     )
     return replace(model, segment_keys=tuple(segment_key(lens.name, model.version, cluster) for cluster in range(k)))
 

@@ -26,6 +26,19 @@ _FLAT_KEYS = ("low", "high", "mean", "scale")
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """What the encoded sample needs beside it to be fitted again.
+
+    seed: of the random starts · restarts: how many of them the best was taken of · start: k × encoded columns, the
+    means that a refit started from instead; empty where the starts were random.
+    """
+
+    seed: int
+    restarts: int
+    start: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True)
 class Model:
     """An immutable segmentation model.
 
@@ -34,7 +47,8 @@ class Model:
     segment_keys, relations ("kept" or "new"): by cluster · outlier_cost: by cluster, the cost that one in two hundred
     of its fitting customers exceed (of hdbscan: the largest of those that it does not call noise) · maps, offsets: how
     a cost is measured where it is not the squared distance to a centroid, see `algorithms.Geometry` · origins_hash:
-    of the cluster of everybody in scope at the fit, on which later labels stand. Raises ValueError where lengths
+    of the cluster of everybody in scope at the fit, on which later labels stand · recipe: how to fit it again, None of
+    a model that was stored before recipes were. Raises ValueError where lengths
     disagree with k.
     """
 
@@ -52,6 +66,7 @@ class Model:
     maps: tuple[tuple[tuple[float, ...], ...], ...] = ()
     offsets: tuple[float, ...] = ()
     origins_hash: str = ""
+    recipe: Recipe | None = None
 
     def __post_init__(self) -> None:
         for name in ("centroids", "segment_keys", "relations", "outlier_cost"):
@@ -69,7 +84,8 @@ class Model:
     def version(self) -> str:
         """Sixteen hex digits of what was learned, when and after which model.
 
-        Segment keys and relations stay out: the key of a segment born here is made from this version.
+        Segment keys and relations stay out: the key of a segment born here is made from this version. So does the
+        recipe, which says how it was learned.
         """
         return hashlib.sha256(_json(self._learned()).encode()).hexdigest()[:16]
 
@@ -93,7 +109,8 @@ class Model:
     def to_json(self) -> str:
         """The whole model as JSON with sorted keys; `from_json` gives an equal one back."""
         identity = {"segment_keys": self.segment_keys, "relations": self.relations, "version": self.version}
-        return _json({**self._learned(), **identity})
+        recipe = {} if self.recipe is None else {"recipe": asdict(self.recipe)}
+        return _json({**self._learned(), **identity, **recipe})
 
     @classmethod
     def from_json(cls, text: str) -> Model:
@@ -114,6 +131,7 @@ class Model:
             maps=tuple(tuple(tuple(row) for row in each) for each in content.get("maps", ())),
             offsets=tuple(content.get("offsets", ())),
             origins_hash=content.get("origins_hash", ""),
+            recipe=_read_recipe(content["recipe"]) if "recipe" in content else None,
         )
         if model.version != content["version"]:
             raise ValueError(
@@ -158,6 +176,10 @@ def _read(content: dict[str, Any]) -> FeatureEncoding:
         )
     columns = tuple(EncodedColumn(**column) for column in content["columns"])
     return FeatureEncoding(**{**content, "order": tuple(content["order"]), "columns": columns})
+
+
+def _read_recipe(content: dict[str, Any]) -> Recipe:
+    return Recipe(content["seed"], content["restarts"], tuple(tuple(mean) for mean in content["start"]))
 
 
 def _json(content: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from segmentation_job.airflow_environment import AirflowError, airflow_environme
 from segmentation_job.steps import DAG_ID, STEPS
 from tests.support.airflow_deployment import AirflowDeployment, deployed_airflow
 from tests.support.postgres_server import free_port
+from tests.support.warm_processes import warm_processes
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 DATES = (date(2017, 11, 30), date(2017, 12, 1), date(2017, 12, 2))
@@ -32,6 +33,11 @@ def deployment(sliced_landing: Path, tmp_path: Path) -> Iterator[AirflowDeployme
     # What fails here fails for good: the test shall say so at once.
     environment |= {"SEGMENTATION_SOURCE_RETRIES": "0", "SEGMENTATION_FAULT_RETRIES": "0"}
     environment |= {"SEGMENTATION_LENSES": "overall"}
+    # The DAGs stay as they are: to parse them every half minute takes a tenth of what the three dates do.
+    environment |= {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600"}
+    # test_the_nightly_run shows a night of commands started by Airflow; here it is about the backfill.
+    warm_processes().put_on_path(tmp_path / "bin")
+    environment |= {"PATH": os.pathsep.join((str(tmp_path / "bin"), environment["PATH"]))}
     with deployed_airflow(environment) as deployed:
         yield deployed
 

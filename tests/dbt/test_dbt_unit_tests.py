@@ -519,6 +519,28 @@ def test_what_others_read_has_an_enforced_contract(manifest: Mapping[str, Any], 
     assert without == (inner if folder == "marts" else set())
 
 
+def test_no_mart_takes_a_null_where_its_contract_refuses_one(
+    empty_project: DbtProject, manifest: Mapping[str, Any]
+) -> None:
+    refused = {
+        (model["name"], name)
+        for model in models(manifest)
+        if model["fqn"][1] == "marts" and model["config"]["contract"]["enforced"]
+        for name, column in model["columns"].items()
+        if any(constraint["type"] == "not_null" for constraint in column["constraints"])
+    }
+    assert len(refused) > 100
+    held = empty_project.rows(
+        "select table_name, column_name from duckdb_columns() where schema_name = 'marts' and not is_nullable"
+    )
+    assert set(held) == refused
+    with pytest.raises(duckdb.ConstraintException, match=r"customer_segments\.segment_id"):
+        empty_project.execute(
+            "insert into marts.customer_segments (as_of_date, lens, customer_id, segment_name)"
+            " values ('2018-01-01', 'overall', '1', 'Loyal')"
+        )
+
+
 def test_every_data_test_of_its_own_stays_within_one_layer(manifest: Mapping[str, Any]) -> None:
     # `segmentation build LAYER` runs a test where any of its models is selected: one across layers would read
     # what is not built yet.

@@ -10,6 +10,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from segmentation_job.customer_explanation import explain_customer
+from segmentation_job.data_dictionary import LENS, read_dictionary
 from segmentation_job.runs.feature_matrix import values_of
 from segmentation_job.runs.versions import read_lens_files
 from segmentation_job.segments.explanation import rule_holds
@@ -27,7 +28,6 @@ SHIPPED_LENSES = {"overall", "demographic", "financial", "purchase", "engagement
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Nights:
-    """A night on a simulated shop of 900 customers."""
     return night_of_every_family(tmp_path_factory)
 
 
@@ -50,6 +50,35 @@ def test_every_promised_table_holds_rows(shop: Nights) -> None:
         empty = [table for table in found if published.execute(f"select 1 from {table} limit 1").fetchall() == []]
     # They hold rows once somebody decides, and once a weekly check sees something.
     assert set(empty) == {"decisions", "segment_alarms"}
+
+
+def test_the_data_dictionary_has_the_columns_and_types_of_the_published_file_and_no_others(shop: Nights) -> None:
+    described = {
+        (table.name, column.name.replace(LENS, lens)): column.type
+        for table in read_dictionary()
+        for column in table.columns
+        for lens in (SHIPPED_LENSES if LENS in column.name else [""])
+    }
+    with duckdb.connect(str(shop.serving_link), read_only=True) as published:
+        found = published.execute("select table_name, column_name, data_type from duckdb_columns() where not internal")
+        assert described == {(table, column): data_type for table, column, data_type in found.fetchall()}
+        # The file says of itself what the dictionary says of it.
+        told = {
+            (table.name, column.name.replace(LENS, lens)): column.description
+            for table in read_dictionary()
+            if table.name != "customer_segments_daily"
+            for column in table.columns
+            for lens in (SHIPPED_LENSES if LENS in column.name else [""])
+        }
+        comments = published.execute(
+            "select table_name, column_name, comment from duckdb_columns() where comment is not null"
+        )
+        assert told == {(table, column): comment for table, column, comment in comments.fetchall()}
+        # What it calls required is so.
+        for table in read_dictionary():
+            required = [f'"{column.name}" is null' for column in table.columns if column.is_required]
+            missing = published.execute(f"select count(*) from {table.name} where {' or '.join(['false', *required])}")
+            assert (table.name, missing.fetchall()) == (table.name, [(0,)])
 
 
 def test_every_shipped_lens_labels_every_customer(shop: Nights) -> None:

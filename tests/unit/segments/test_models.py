@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from threadpoolctl import threadpool_limits
 
-from segmentation_job.segments.algorithms import ALGORITHMS, KMeansAlgorithm, nearest, squared_distances
+from segmentation_job.segments.algorithms import ALGORITHMS, RESTARTS, KMeansAlgorithm, nearest, squared_distances
 from segmentation_job.segments.assignment import assign, assignment_to
 from segmentation_job.segments.encoding import FeatureValues, FloatArray, encode, fit_encoding, quantise
 from segmentation_job.segments.errors import LensError
 from segmentation_job.segments.fitting import fit_model, require_live_features
 from segmentation_job.segments.lenses import Lens
-from segmentation_job.segments.model import Model
+from segmentation_job.segments.model import Model, Recipe
 
 AS_OF = date(2018, 1, 1)
 
@@ -93,6 +93,21 @@ def test_the_version_is_of_what_was_learned_and_not_of_the_names_it_carries(mode
     assert replace(model, fitted_as_of=date(2018, 1, 2)).version != model.version
     assert replace(model, outlier_cost=(1.0, 2.0, 3.0)).version != model.version
     assert len(model.version) == 16
+
+
+def test_a_recipe_says_how_a_model_was_fitted_and_stays_out_of_its_version(shop: FloatArray, lens: Lens) -> None:
+    first = fit_model(shop, lens, "kmeans", 3, AS_OF)
+    assert first.recipe == Recipe(lens.seed, RESTARTS)
+    assert replace(first, recipe=None).version == first.version
+    start = np.repeat([0, 1, 2], 100)
+    later = fit_model(shop, lens, "kmeans", 3, AS_OF, start=start)
+    assert later.recipe is not None
+    means = [encode(shop, later.encoding)[start == cluster].mean(axis=0) for cluster in range(3)]
+    assert np.array_equal(later.recipe.start, quantise(np.array(means)))
+    assert Model.from_json(later.to_json()) == later
+    stored_before_recipes_were = json.loads(first.to_json())
+    del stored_before_recipes_were["recipe"]
+    assert Model.from_json(json.dumps(stored_before_recipes_were)) == replace(first, recipe=None)
 
 
 def test_a_model_holds_quantised_numbers_only(model: Model) -> None:
