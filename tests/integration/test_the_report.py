@@ -198,6 +198,17 @@ def test_no_customer_is_named(pages: dict[str, ReportPage], case: str) -> None:
     assert not words & {name for name in customers if not name.isdigit()}
 
 
+def test_groups_of_fewer_than_ten_people_are_not_shown(readings: dict[str, Reading]) -> None:
+    queries = {"age-band", "gender", "income-band", "region", "country", "cities"}
+    counts = [
+        int(shown.value)
+        for shown in readings["shop"].shown
+        if shown.query in queries and shown.column == "customer_count" and shown.value
+    ]
+    assert len(counts) > 50
+    assert min(counts) >= 10
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_page_asks_no_host_and_runs_nothing(pages: dict[str, ReportPage], case: str) -> None:
     html = pages[case].html.read_text()
