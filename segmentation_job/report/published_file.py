@@ -14,8 +14,18 @@ import duckdb
 from segmentation_job.errors import SegmentationError
 from segmentation_job.report.figures import Figure, Value
 
-# What the report cannot be made without: a file that lacks one is none of ours, or an older one.
-NEEDED_TABLES = frozenset({"customer_segments", "customer_360", "segments", "segmentation_runs", "financial_summary"})
+# What every published file has: one that lacks a table is none of ours, or one of another version.
+NEEDED_TABLES = frozenset(
+    (
+        "cart_abandonment", "category_demand_forecast", "category_preferences", "cohort_retention",
+        "competitor_position", "credit_risk_bands", "customer_360", "customer_forecasts", "customer_segment_history",
+        "customer_segments", "decisions", "demographic_distribution", "engagement_funnel", "financial_summary",
+        "forecast_models", "loyalty_summary", "market_trends", "model_candidates", "model_sample", "models",
+        "payment_habits", "product_pairs", "product_popularity", "recurring_orders", "row_accounts", "run_log",
+        "satisfaction", "seasonal_trends", "segment_alarms", "segment_profiles", "segment_transitions",
+        "segmentation_runs", "segments",
+    )
+)  # fmt: skip
 
 Parameter = str | int | float | date | None
 
@@ -97,16 +107,14 @@ class PublishedFile:
             raise SegmentationError(f"{self.path} does not exist: nothing is published yet. Run `make run` first.")
         # A link may lead elsewhere while the report is being made; an open file stays the same one.
         self._connection = duckdb.connect(str(self.path.resolve()), read_only=True)
-        self._columns: dict[str, frozenset[str]] = {}
-        for table, column in self._connection.execute(
-            "select table_name, column_name from information_schema.columns where table_schema = 'main'"
-        ).fetchall():
-            self._columns[table] = self._columns.get(table, frozenset()) | {column}
-        lacking = sorted(NEEDED_TABLES - self._columns.keys())
+        tables = self._connection.execute(
+            "select table_name from information_schema.tables where table_schema = 'main'"
+        ).fetchall()
+        lacking = sorted(NEEDED_TABLES - {name for (name,) in tables})
         if lacking:
             self._connection.close()
             raise SegmentationError(
-                f"{self.path} lacks the tables {', '.join(lacking)}: it is no published file, or one of another"
+                f"{self.path} lacks the tables {', '.join(lacking[:5])}: it is no published file, or one of another"
                 " version. Publish again (`segmentation publish`), then make the report."
             )
         return self
@@ -115,10 +123,6 @@ class PublishedFile:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._connection.close()
-
-    def has_table(self, table: str) -> bool:
-        """Say whether the file has a table."""
-        return table in self._columns
 
     def ask(self, name: str, sql: str, **parameters: Parameter) -> Answer:
         """Return the rows of a query, which the page will list under its name.

@@ -155,6 +155,26 @@ def test_who_moved_agrees_with_the_history(pages: dict[str, ReportPage], reading
     assert int(changed.value or "") == causes["customer_moved"] + causes["model_changed"] + both[0]
 
 
+def test_who_grew_agrees_with_the_history(pages: dict[str, ReportPage], readings: dict[str, Reading]) -> None:
+    with duckdb.connect(str(pages["past"].published), read_only=True) as published:
+        changes = published.execute(
+            "select names.name, count(*) filter (where valid_to is null)"
+            " - count(*) filter (where valid_from < day and (valid_to is null or valid_to >= day))"
+            " from customer_segment_history as history join segments as names using (segment_id),"
+            " (select max(as_of_date) as day from customer_segments) as today"
+            " where history.lens = 'overall' group by names.name"
+        ).fetchall()
+    shown = figures(readings["past"], "segments-overall")
+    told = {
+        shown[row, "segment_name"].text: int(figure.value or "")
+        for (row, column), figure in shown.items()
+        if column == "change_since_last_run"
+    }
+    assert len({change for _, change in changes}) > 1
+    # Where nothing changed the card says so without a figure.
+    assert told == {" ".join(name.split()): change for name, change in changes if change}
+
+
 def test_the_same_file_gives_the_same_page(pages: dict[str, ReportPage]) -> None:
     page = pages["shop"]
     assert render_report(page.published) == page.html.read_text()
@@ -176,6 +196,17 @@ def test_no_customer_is_named(pages: dict[str, ReportPage], case: str) -> None:
     words = set(re.findall(r"[\w-]+", re.sub(r"base64,[^\"]+", "", html)))
     # What is nothing but digits may be a figure as well.
     assert not words & {name for name in customers if not name.isdigit()}
+
+
+def test_groups_of_fewer_than_ten_people_are_not_shown(readings: dict[str, Reading]) -> None:
+    queries = {"age-band", "gender", "income-band", "region", "country", "cities"}
+    counts = [
+        int(shown.value)
+        for shown in readings["shop"].shown
+        if shown.query in queries and shown.column == "customer_count" and shown.value
+    ]
+    assert len(counts) > 50
+    assert min(counts) >= 10
 
 
 @pytest.mark.parametrize("case", CASES)

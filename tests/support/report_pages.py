@@ -127,6 +127,9 @@ union all
 select * replace (cast(as_of_date - interval 1 month as date) as as_of_date, customer_count - 9 as customer_count)
 from financial_summary where lens = 'all';
 
+-- Insights of dates that are not kept go.
+delete from financial_summary where lens = 'overall' and as_of_date = $as_of - 1;
+
 create temp table one_profile as
 select * from segment_profiles
 where lens = 'overall' and segment_id = (select min(segment_id) from segment_profiles where lens = 'overall');

@@ -237,8 +237,8 @@ def _sentences(view: View, sizes: Answer, totals: Answer, since: Since) -> Itera
         )
     elif moves.number_of("changed"):
         yield sentence(
-            "Of {changed} changes in all, {moved} are customers who moved, {model} are customers whom a new model put"
-            " elsewhere, and {both} are both.",
+            "Of {changed} changes in all, {moved} came from what customers do, {model} from a new model that puts them"
+            " elsewhere, and {both} from both.",
             changed=moves.figure("changed", "count"),
             moved=moves.figure("customer_moved", "count"),
             model=moves.figure("model_changed", "count"),

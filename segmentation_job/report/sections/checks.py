@@ -94,7 +94,7 @@ select
     as_of_date,
     lens,
     kind,
-    coalesce(segment_name, feature) as subject,
+    coalesce(segment_name, replace(split_part(feature, '.', 2), '_', ' ')) as subject,
     evidence,
     proposal,
     count(*) over () as alarms
@@ -329,7 +329,7 @@ def _listings(view: View, waiting: Waiting) -> list[Listing | None]:
                 Column("Date", "as_of_date", "date"),
                 Column("Lens", "lens"),
                 Column("What", "kind", "word"),
-                Column("Of", "subject", "word"),
+                Column("Of", "subject"),
                 Column("Evidence", "evidence"),
                 Column("Proposal", "proposal"),
             ),

@@ -65,7 +65,7 @@ def flow_charts(view: View) -> list[Chart]:
                 key,
                 question,
                 sentence(
-                    "The largest flow since {date}: {customers} customers went from {old} to {new}.",
+                    "The largest flow since {date}: {customers} moves from {old} to {new}.",
                     date=since.day,
                     customers=drawn[0].figure("customers", "count"),
                     old=drawn[0].figure("from_segment_name", "text"),
@@ -76,7 +76,7 @@ def flow_charts(view: View) -> list[Chart]:
                     found,
                     Column("From", "from_segment_name", segment="from_segment_id"),
                     Column("To", "to_segment_name", segment="to_segment_id"),
-                    Column("Customers", "customers", "count"),
+                    Column("Moves", "customers", "count"),
                     Column("Moved by themselves", "customer_moved", "count"),
                     Column("Put there by a new model", "with_the_model", "count"),
                 ),

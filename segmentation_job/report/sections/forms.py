@@ -51,7 +51,8 @@ def bars_of(
         )
         for row in known[:DRAWN_BARS]
     ]
-    return Chart(key, question, finding or extremes(known, value, label, words), bars(groups, key), table)
+    said = finding or extremes(known, value, label, words, is_of_segments or len(known) <= 6)
+    return Chart(key, question, said, bars(groups, key), table)
 
 
 def colour_of(row: Row) -> Colour:
@@ -59,14 +60,20 @@ def colour_of(row: Row) -> Colour:
     return segment_colour(row.text("segment_id"))
 
 
-def extremes(rows: Sequence[Row], value: tuple[str, str], label: tuple[str, str], words: str = "") -> Markup:
-    """Name the highest and the lowest."""
+def extremes(
+    rows: Sequence[Row],
+    value: tuple[str, str],
+    label: tuple[str, str],
+    words: str = "",
+    names_lowest: bool = True,
+) -> Markup:
+    """Name the highest and the lowest; of a list that is cut off the lowest tells nothing."""
     highest = max(rows, key=lambda row: row.number_of(value[0]))
     lowest = min(rows, key=lambda row: row.number_of(value[0]))
     said = sentence(
         "Highest: {name}, {figure} {words}", name=highest.figure(*label), figure=highest.figure(*value), words=words
     ).strip()
-    if lowest.number != highest.number:
+    if names_lowest and lowest.number != highest.number:
         said += sentence("; lowest: {name}, {figure}", name=lowest.figure(*label), figure=lowest.figure(*value))
     return Markup(said) + "."
 

@@ -20,7 +20,7 @@ with cohorts as (
 select cohort_month, months_since, customer_count, active_count, retention_rate
 from cohort_retention
 where
-    as_of_date = $as_of and lens = 'all' and months_since <= 11 and customer_count >= 10
+    as_of_date = $as_of and lens = 'all' and months_since between 1 and 11 and customer_count >= 10
     and cohort_month in (select cohort_month from cohorts)
 order by cohort_month, months_since
 """

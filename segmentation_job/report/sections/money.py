@@ -119,7 +119,7 @@ def money_section(view: View, sizes: Answer) -> Section:
         charts.append(
             bars_of(
                 "payment-methods",
-                "How do customers pay?",
+                "How did customers pay in the last 365 days?",
                 methods,
                 ("payment_share", "share"),
                 table_of(
@@ -132,7 +132,7 @@ def money_section(view: View, sizes: Answer) -> Section:
                     Column("Failed", "failed_share", "share"),
                 ),
                 label=("method", "word"),
-                words="of payments, 365 days",
+                words="of payments",
                 is_of_segments=False,
             )
         )

@@ -22,7 +22,7 @@ def lenses_section(file: PublishedFile, lenses: Answer) -> Section:
         blocks.append(
             Listing(
                 f"lens-{row.number}",
-                sentence("{lens}", lens=view.lens_figure),
+                sentence("The lens {lens}", lens=view.lens_figure),
                 sentence(
                     "{segments} segments of {customers} customers at {date}. The largest: {name}, {share}.",
                     segments=row.figure("segments", "count"),

@@ -48,7 +48,7 @@ select
     shares.attribute_value,
     if(shares.customer_count < 10, null, shares.customer_count) as customer_count,
     if(shares.customer_count < 10, null, shares.share_of_known) as share_of_known,
-    everybody.share_of_known as share_of_all_known,
+    if(everybody.customer_count < 10, null, everybody.share_of_known) as share_of_all_known,
     if(shares.customer_count < 10, null, shares.share_of_known - everybody.share_of_known) as difference,
     shares.known,
     shares.customers

@@ -22,7 +22,8 @@ order by popularity_rank
 limit 10
 """
 
-# The category that a segment prefers most, of those that make at least a fiftieth of its spend.
+# The category that a segment prefers most, of those that make at least a fiftieth of its spend and that at
+# least ten of its customers buy.
 PREFERRED_SQL = """
 select
     segment_id,
@@ -33,7 +34,8 @@ select
     spend_share,
     population_share
 from category_preferences
-where as_of_date = $as_of and lens = $lens and spend_share >= 0.02 and preference_index is not null
+where as_of_date = $as_of and lens = $lens and spend_share >= 0.02 and customer_count >= 10
+    and preference_index is not null
 qualify row_number() over (partition by segment_id order by preference_index desc, category) = 1
 order by preference_index desc, segment_id
 """
@@ -99,19 +101,19 @@ def products_section(view: View) -> Section:
     charts: list[Chart | None] = [
         bars_of(
             "popular-products",
-            "Which products do most customers buy?",
+            "Which products did most customers buy in the last 90 days?",
             popular,
             ("customer_count", "count"),
             table_of(
                 popular,
                 Column("Product", "product"),
-                Column("Customers, 90 days", "customer_count", "count"),
+                Column("Customers", "customer_count", "count"),
                 Column("Orders", "order_count", "count"),
                 Column("Items", "item_count", "count"),
                 Column("Amount", "net_amount", "amount"),
             ),
             label=("product", "text"),
-            words="customers, 90 days",
+            words="customers",
             is_of_segments=False,
         ),
         bars_of(
@@ -145,7 +147,7 @@ def products_section(view: View) -> Section:
                 Column("So many times as often as by chance", "lift", "times"),
             ),
             label=("pair", "text"),
-            words="as by chance",
+            words="what chance gives",
             is_of_segments=False,
         ),
         seasons_chart(view),
@@ -182,6 +184,8 @@ def seasons_chart(view: View) -> Chart | None:
     if len(distinct(found, "month")) < 2:
         return None
     peak = max(found, key=lambda row: row.number_of("seasonality_index"))
+    # A shop without seasons is not to look as if it had some.
+    limit = max(0.5, *(abs(row.number_of("seasonality_index") - 1) for row in found))
     in_order = sorted(found, key=lambda row: (str(row["month"]), row.text("category")))
     first, last = in_order[0], in_order[-1]
     return shares_in_a_grid(
@@ -210,7 +214,7 @@ def seasons_chart(view: View) -> Chart | None:
             month=peak.figure("month", "month"),
             times=peak.figure("seasonality_index", "times"),
         ),
-        colour=lambda value: diverging_colour(value - 1, 1.0),
+        colour=lambda value: diverging_colour(value - 1, limit),
         scale=Scale("below", DIVERGING, "above an average month"),
         says_figures=False,
     )

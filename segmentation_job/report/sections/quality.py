@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from segmentation_job.report.blocks import Chart, Column, Section, Table, present, table_of
 from segmentation_job.report.charts import Bar, Group, bars
 from segmentation_job.report.figures import sentence
@@ -64,7 +66,7 @@ def quality_section(view: View) -> Section:
     if mine["choice_reason"] is not None:
         said.append(
             sentence(
-                "The segments are those of {algorithm} with {k} segments. Why: {reason}.",
+                "{k} segments, found by {algorithm}. Why: {reason}.",
                 algorithm=mine.figure("algorithm", "text"),
                 k=mine.figure("k", "count"),
                 reason=mine.figure("choice_reason", "text"),
@@ -99,7 +101,7 @@ def value_chart(found: Answer) -> Chart | None:
                     row.number_of("held_out_value"),
                     row.figure("held_out_value", "three_digits"),
                     ACCENT if row["is_winner"] else QUIET,
-                    "the winner" if row["is_winner"] else "baseline" if row["is_baseline"] else "",
+                    "ours" if row["is_winner"] else "baseline" if row["is_baseline"] else "",
                     (row.number_of("held_out_low"), row.number_of("held_out_high")),
                 ),
             ),
@@ -107,14 +109,28 @@ def value_chart(found: Answer) -> Chart | None:
         for row in drawn
     ]
     finding = sentence(
-        "How much of the later spend and activity the segments foretell (R², 1 would be all of it, lines are standard"
+        "How much of the later spend and activity segments foretell (R², 1 would be all of it; the lines are standard"
         " errors). Ours: {ours}",
         ours=winner.figure("held_out_value", "three_digits"),
     )
     if baselines:
         best = max(baselines, key=lambda row: row.number_of("held_out_value"))
-        finding += sentence("; the best RFM: {best}", best=best.figure("held_out_value", "three_digits"))
+        finding = sentence(
+            "{answer} {finding}; the best RFM: {best}",
+            answer=_answer(winner, best),
+            finding=finding,
+            best=best.figure("held_out_value", "three_digits"),
+        )
     return Chart(key, "Do the segments foretell more than RFM?", finding + ".", bars(groups, key), _candidates(known))
+
+
+def _answer(ours: Row, baseline: Row) -> str:
+    """Say whether ours foretells more, and that it cannot be told where the difference is within its standard error."""
+    difference = ours.number_of("held_out_value") - baseline.number_of("held_out_value")
+    error = math.hypot(ours.number_of("held_out_error"), baseline.number_of("held_out_error"))
+    if abs(difference) <= error:
+        return "About as much."
+    return "They do." if difference > 0 else "They do not."
 
 
 def stability_chart(found: Answer) -> Chart | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from segmentation_job.report.published_file import Answer, Parameter
 from segmentation_job.report.view import View
 
+# Earlier sizes come from the history, which is kept for good; insights of old dates are not.
 SIZES_SQL = r"""
 with labelled as (
     select segment_id, count(*) as customers from customer_segments where lens = $lens group by segment_id
@@ -15,13 +16,19 @@ money as (
 ),
 
 at_last_run as (
-    select segment_id, customer_count from financial_summary
-    where lens = $lens and as_of_date = cast($last_run as date)
+    select segment_id, count(*) as customer_count from customer_segment_history
+    where
+        lens = $lens and segment_id is not null
+        and valid_from <= cast($last_run as date) and (valid_to is null or valid_to > cast($last_run as date))
+    group by segment_id
 ),
 
 at_month_ago as (
-    select segment_id, customer_count from financial_summary
-    where lens = $lens and as_of_date = cast($month_ago as date)
+    select segment_id, count(*) as customer_count from customer_segment_history
+    where
+        lens = $lens and segment_id is not null
+        and valid_from <= cast($month_ago as date) and (valid_to is null or valid_to > cast($month_ago as date))
+    group by segment_id
 ),
 
 known as (
