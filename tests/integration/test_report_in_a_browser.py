@@ -8,6 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from tests.support.browser import opened_browser
+from tests.support.nights import Nights
 from tests.support.report_pages import ReportPage, report_pages
 
 DESK, PHONE = 1280, 375
@@ -49,8 +50,8 @@ LOST_ON_PAPER: Final = """
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ReportPage]:
-    return report_pages(tmp_path_factory)
+def pages(tmp_path_factory: pytest.TempPathFactory, first_night: Nights) -> dict[str, ReportPage]:
+    return report_pages(tmp_path_factory, first_night)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
-@pytest.mark.parametrize("case", ["shop", "past", "bare"])
+@pytest.mark.parametrize("case", ["shop", "past", "bare", "real"])
 def test_the_page_is_whole_quiet_and_accessible(pages: dict[str, ReportPage], browser: Browser, case: str) -> None:
     page = browser.new_page()
     asked, said = [], []

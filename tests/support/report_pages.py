@@ -1,4 +1,4 @@
-"""Reports of a whole shop, of one with a past and hostile names, and of a bare one; and what they show."""
+"""Reports of a whole shop, of one with a past and hostile names, of a bare one, of real data; and what they show."""
 
 import json
 import shutil
@@ -14,6 +14,7 @@ import pytest
 
 from segmentation_job.report.rendering import render_report
 from tests.support.every_family import night_of_every_family
+from tests.support.nights import Nights
 from tests.support.shared_builds import built_once
 
 SCRIPT: Final = "<script>alert(1)</script> \"quoted\" 'names' & $x^2$"
@@ -249,8 +250,11 @@ def read_page(html: str) -> Reading:
     return reading
 
 
-def report_pages(factory: pytest.TempPathFactory) -> dict[str, ReportPage]:
-    """Return a report of the whole shop, of one with a past and of a bare one, written once for all tests."""
+def report_pages(factory: pytest.TempPathFactory, real: Nights) -> dict[str, ReportPage]:
+    """Return a report of the whole shop, of one with a past, of a bare one and of the real data, written once.
+
+    real: a night on the real data, with the report that it left.
+    """
     nights = night_of_every_family(factory)
     made: dict[str, Callable[[duckdb.DuckDBPyConnection, date], None]] = {
         "shop": lambda *_: None,
@@ -270,7 +274,8 @@ def report_pages(factory: pytest.TempPathFactory) -> dict[str, ReportPage]:
             (place / f"{name}.html").write_text(render_report(path))
 
     place = built_once(factory, "report_pages", build)
-    return {name: ReportPage(place / f"{name}.duckdb", place / f"{name}.html") for name in made}
+    pages = {name: ReportPage(place / f"{name}.duckdb", place / f"{name}.html") for name in made}
+    return {**pages, "real": ReportPage(real.serving_link.resolve(), real.published_dir / "latest.html")}
 
 
 def _give_a_past(published: duckdb.DuckDBPyConnection, as_of: date) -> None:
