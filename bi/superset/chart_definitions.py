@@ -13,11 +13,10 @@ PALETTE: Final = "supersetColors"
 DATE_FORMAT: Final = "%Y-%m-%d"
 # Causes of a change, the same in every chart.
 CAUSES: Final = {
-    "Behaved differently": "#1f77b4",
-    "Only the model changed": "#b8bfc6",
-    "Both": "#7fa9c9",
-    "New customers": "#2a9d6f",
-    "Gone": "#c44e52",
+    "moved": "#1f77b4",
+    "by_model": "#b8bfc6",
+    "by_both": "#7fa9c9",
+    "gone": "#c44e52",
 }
 
 
@@ -111,11 +110,10 @@ def _by_segment(metric: str, y_format: str, **more: Any) -> dict[str, Any]:
         groupby=["segment_name"],
         horizontal=True,
         stack="Stack",
-        x_axis_sort=metric,
-        x_axis_sort_asc=True,
+        x_axis_sort_series="sum",
+        x_axis_sort_series_ascending=True,
         show_value=True,
-        only_total=False,
-        timeseries_limit_metric=metric,
+        only_total=True,
         **more,
     )
 
@@ -193,7 +191,7 @@ def _number(metric: str, y_format: str, subtitle: str) -> dict[str, Any]:
         "y_axis_format": y_format,
         "header_font_size": 0.4,
         "subtitle": subtitle,
-        "subtitle_font_size": 0.125,
+        "subtitle_font_size": 0.2,
         "time_format": DATE_FORMAT,
     }
 
@@ -205,10 +203,10 @@ SEGMENTS: Final = Tab(
     (
         (
             Chart(
-                "Customers", "segments_by_date", "big_number_total", _number("customers", COUNT, "at the date"), 3, 18
+                "Customers", "segments_by_date", "big_number_total", _number("customers", COUNT, "at the date"), 3, 22
             ),
             Chart(
-                "Segments", "segments_by_date", "big_number_total", _number("segments", COUNT, "with customers"), 3, 18
+                "Segments", "segments_by_date", "big_number_total", _number("segments", COUNT, "with customers"), 3, 22
             ),
             Chart(
                 "Spend",
@@ -216,7 +214,7 @@ SEGMENTS: Final = Tab(
                 "big_number_total",
                 _number("spend", MONEY, "net, 365 days before the date"),
                 3,
-                18,
+                22,
             ),
             Chart(
                 "Spend per customer",
@@ -224,7 +222,7 @@ SEGMENTS: Final = Tab(
                 "big_number_total",
                 _number("spend_per_customer", MONEY, "net, 365 days before the date"),
                 3,
-                18,
+                22,
             ),
         ),
         (
@@ -271,7 +269,7 @@ SEGMENTS: Final = Tab(
                     ("spend_share_365d", False),
                 ),
                 12,
-                70,
+                90,
             ),
         ),
         (
@@ -308,7 +306,7 @@ SEGMENTS: Final = Tab(
                     server_pagination=True,
                 ),
                 12,
-                62,
+                90,
                 note="At the newest date, whichever date is chosen above; those who spent most first.",
             ),
         ),
@@ -355,25 +353,12 @@ OVER_TIME: Final = Tab(
                     x_axis_title="",
                     truncateXAxis=False,
                 ),
-                6,
-                48,
+                5,
+                56,
                 over_time=True,
                 note="By the date of the change. One change counts once, for the segment that was left.",
                 where=(("side", "==", "left"),),
             ),
-            Chart(
-                "From which segment to which did they go?",
-                "segment_moves",
-                "sankey_v2",
-                {"source": "from_label", "target": "to_label", "metric": "changes", "row_limit": 200},
-                6,
-                48,
-                over_time=True,
-                note="All changes within the period; new customers and those who left are apart.",
-                where=(("side", "==", "left"), ("is_between_segments", "==", True)),
-            ),
-        ),
-        (
             Chart(
                 "How many moved by themselves, and how many were moved by a new model?",
                 "segment_moves",
@@ -385,15 +370,28 @@ OVER_TIME: Final = Tab(
                     "timeseries_limit_metric": "changes",
                     "order_desc": True,
                     "row_limit": 1000,
-                    "page_length": 15,
+                    "page_length": 10,
                     "table_timestamp_format": DATE_FORMAT,
                     "show_cell_bars": True,
                     "allow_render_html": False,
                 },
-                12,
-                60,
+                7,
+                56,
                 over_time=True,
                 where=(("side", "==", "left"),),
+            ),
+        ),
+        (
+            Chart(
+                "From which segment to which did they go?",
+                "segment_moves",
+                "sankey_v2",
+                {"source": "from_label", "target": "to_label", "metric": "changes", "row_limit": 200},
+                12,
+                72,
+                over_time=True,
+                note="All changes within the period; new customers and those who left are apart.",
+                where=(("side", "==", "left"), ("is_between_segments", "==", True)),
             ),
         ),
     ),
@@ -758,7 +756,7 @@ DATA: Final = Tab(
                 "big_number_total",
                 _number("dates", COUNT, "with segments"),
                 3,
-                18,
+                22,
                 over_time=True,
             ),
             Chart(
@@ -767,7 +765,7 @@ DATA: Final = Tab(
                 "big_number_total",
                 _number("stale_dates", COUNT, "wait for a repair"),
                 3,
-                18,
+                22,
                 over_time=True,
             ),
             Chart(
@@ -776,7 +774,7 @@ DATA: Final = Tab(
                 "big_number_total",
                 _number("rows", COUNT, "of the source, before the date"),
                 3,
-                18,
+                22,
             ),
             Chart(
                 "Alarms",
@@ -784,7 +782,7 @@ DATA: Final = Tab(
                 "big_number_total",
                 _number("alarms", COUNT, "of the weekly checks, ever"),
                 3,
-                18,
+                22,
                 over_time=True,
             ),
         ),

@@ -16,7 +16,7 @@ accesslog = None
 control_socket_disable = True
 
 
-def when_ready(server: Any) -> None:
-    """Say where it is, once it listens."""
-    host, port = server.address[0][:2]
-    print(f"The dashboard: http://{host}:{port}/superset/dashboard/customer-segments/ · Ctrl-C ends it", flush=True)
+def post_worker_init(worker: Any) -> None:
+    """Say where it is, once the first of them can answer."""
+    if worker.age == 1:
+        print(f"The dashboard: http://{bind}/superset/dashboard/customer-segments/ · Ctrl-C ends it", flush=True)

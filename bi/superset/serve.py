@@ -224,7 +224,8 @@ def segment_colours(published: Path) -> dict[str, str]:
         number = segment_id.rpartition("-")[2]
         place = int(number) - 1 if number.isdigit() else len(colours)
         colours.setdefault(name, SEGMENT_COLOURS[place % len(SEGMENT_COLOURS)])
-    return colours
+    # As the start of a move (dataset_definitions.py, from_label).
+    return colours | {f"{name} · before": colour for name, colour in colours.items()}
 
 
 def import_assets(contents: dict[str, str]) -> None:

@@ -224,7 +224,7 @@ def positions() -> dict[str, Any]:
             "TAB", name, "TABS-all", {"text": tab.name, "defaultText": "Tab title", "placeholder": "Tab title"}
         )
         text_row = put("ROW", f"{name}-text", tab_key, {"background": "BACKGROUND_TRANSPARENT"})
-        put("MARKDOWN", name, text_row, {"code": tab.text, "width": 12, "height": 9})
+        put("MARKDOWN", name, text_row, {"code": tab.text, "width": 12, "height": 7})
         for place, row in enumerate(tab.rows):
             row_key = put("ROW", f"{name}-{place}", tab_key, {"background": "BACKGROUND_TRANSPARENT"})
             for chart in row:
@@ -280,6 +280,8 @@ def native_filter(each: Filter) -> dict[str, Any]:
         "type": "NATIVE_FILTER",
         "targets": [target],
         "controlValues": controls,
+        # The charts wait until it has found its first value.
+        "requiredFirst": each.first,
         "defaultDataMask": mask,
         "cascadeParentIds": [filter_id(name) for name in each.depends_on],
         "scope": {"rootPath": ["ROOT_ID"], "excluded": excluded},
