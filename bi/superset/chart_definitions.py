@@ -11,12 +11,13 @@ from bi.superset.dataset_definitions import COUNT, MONEY, SHARE
 
 PALETTE: Final = "supersetColors"
 DATE_FORMAT: Final = "%Y-%m-%d"
-# Causes of a change, the same in every chart.
-CAUSES: Final = {
+# What is the same in every shop: causes of a change, and what is not known.
+COLOURS: Final = {
     "moved": "#1f77b4",
     "by_model": "#b8bfc6",
     "by_both": "#7fa9c9",
     "gone": "#c44e52",
+    "unknown": "#d0d5d9",
 }
 
 
@@ -91,7 +92,7 @@ def _bars(
         "show_legend": not groupby,
         "legendOrientation": "top",
         "legendType": "scroll",
-        "rich_tooltip": False if horizontal else True,
+        "rich_tooltip": not horizontal,
         "truncateYAxis": False,
         "truncate_metric": True,
         "show_empty_columns": True,
@@ -110,8 +111,8 @@ def _by_segment(metric: str, y_format: str, **more: Any) -> dict[str, Any]:
         groupby=["segment_name"],
         horizontal=True,
         stack="Stack",
-        x_axis_sort_series="sum",
-        x_axis_sort_series_ascending=True,
+        x_axis_sort="sum",
+        x_axis_sort_asc=True,
         show_value=True,
         only_total=True,
         **more,
@@ -167,7 +168,7 @@ def _heat(x: str, y: str, metric: str, y_format: str, **more: Any) -> dict[str, 
         "metric": metric,
         "y_axis_format": y_format,
         "normalize_across": "heatmap",
-        "linear_color_scheme": "blue_white_yellow",
+        "linear_color_scheme": "schemeRdBu",
         "left_margin": "auto",
         "bottom_margin": "auto",
         "legend_type": "continuous",
@@ -177,12 +178,33 @@ def _heat(x: str, y: str, metric: str, y_format: str, **more: Any) -> dict[str, 
         "sort_x_axis": "alpha_asc",
         "sort_y_axis": "alpha_asc",
         "value_bounds": [None, None],
-        "xscale_interval": -1,
-        "yscale_interval": -1,
+        "xscale_interval": 1,
+        "x_axis_label_rotation": 45,
+        "yscale_interval": 1,
         "x_axis_time_format": DATE_FORMAT,
         "row_limit": 10000,
         **more,
     }
+
+
+def _trend(title: str, indicators: tuple[str, ...], y_format: str, note: str) -> Chart:
+    return Chart(
+        title,
+        "market_trends",
+        "echarts_timeseries_line",
+        _lines(
+            ["value"],
+            y_format,
+            ["indicator"],
+            x="indicator_month",
+            time_grain_sqla="P1M",
+            x_axis_time_format="%b %Y",
+        ),
+        6,
+        52,
+        note=note,
+        where=(("indicator", "IN", list(indicators)),),
+    )
 
 
 def _number(metric: str, y_format: str, subtitle: str) -> dict[str, Any]:
@@ -304,6 +326,7 @@ SEGMENTS: Final = Tab(
                     },
                     ("spend_amount_365d", False),
                     server_pagination=True,
+                    row_limit=500000,
                 ),
                 12,
                 90,
@@ -332,9 +355,7 @@ OVER_TIME: Final = Tab(
                 "Which share of the customers had each segment?",
                 "segments_by_date",
                 "echarts_area",
-                _lines(
-                    ["share_of_customers"], ".0%", ["segment_name"], stack="Stack", opacity=0.6, y_axis_bounds=[0, 1]
-                ),
+                _lines(["share_of_customers"], ".0%", ["segment_name"], stack="Expand", opacity=0.6),
                 6,
                 52,
                 over_time=True,
@@ -360,7 +381,7 @@ OVER_TIME: Final = Tab(
                 where=(("side", "==", "left"),),
             ),
             Chart(
-                "How many moved by themselves, and how many were moved by a new model?",
+                "Who moved where, and why?",
                 "segment_moves",
                 "table",
                 {
@@ -405,19 +426,19 @@ PROFILES: Final = Tab(
         (
             Chart(
                 "What sets the segments apart?",
-                "segment_profiles",
+                "profiles",
                 "heatmap_v2",
                 _heat("segment_name", "trait", "difference", "+.1f", value_bounds=[-2, 2]),
                 12,
                 110,
-                note="The six strongest differences of each segment.",
-                where=(("rank", "<=", 6),),
+                note="The three strongest differences of each segment, for all of them; blue is more, red is less.",
+                where=(("best_rank", "<=", 3),),
             ),
         ),
         (
             Chart(
                 "How does each segment compare with all customers?",
-                "segment_profiles",
+                "profiles",
                 "table",
                 {
                     "query_mode": "aggregate",
@@ -455,9 +476,10 @@ FAMILIES: Final = Tab(
                     ".0%",
                     groupby=["attribute_value"],
                     horizontal=True,
-                    stack="Stack",
+                    stack="Expand",
                     show_legend=True,
-                    y_axis_bounds=[0, 1],
+                    sort_series_type="name",
+                    sort_series_ascending=True,
                 ),
                 6,
                 48,
@@ -473,9 +495,10 @@ FAMILIES: Final = Tab(
                     ".0%",
                     groupby=["attribute_value"],
                     horizontal=True,
-                    stack="Stack",
+                    stack="Expand",
                     show_legend=True,
-                    y_axis_bounds=[0, 1],
+                    sort_series_type="name",
+                    sort_series_ascending=True,
                 ),
                 6,
                 48,
@@ -500,6 +523,7 @@ FAMILIES: Final = Tab(
                 6,
                 48,
                 note="Margin of the 365 days before the date, where unit costs are known.",
+                where=(("margin_amount_365d", "IS NOT NULL", None),),
             ),
         ),
         (
@@ -520,8 +544,8 @@ FAMILIES: Final = Tab(
                     "allow_render_html": False,
                 },
                 6,
-                60,
-                note="1 is as everybody, 2 is twice the share of the spend. Categories of at least 1% of the segment's spend.",
+                72,
+                note="1 is as everybody, 2 twice the share of the spend; of categories with 1% of it or more.",
                 where=(("spend_share", ">=", 0.01),),
             ),
             Chart(
@@ -532,7 +556,7 @@ FAMILIES: Final = Tab(
                     ["spend"], MONEY, ["segment_name"], x="month", time_grain_sqla="P1M", x_axis_time_format="%b %Y"
                 ),
                 6,
-                60,
+                72,
                 note="Complete months, of those who are in the segment at the date.",
             ),
         ),
@@ -553,7 +577,7 @@ FAMILIES: Final = Tab(
                     "allow_render_html": False,
                 },
                 6,
-                52,
+                60,
             ),
             Chart(
                 "How many of each month's new customers still order?",
@@ -564,6 +588,7 @@ FAMILIES: Final = Tab(
                     ".0%",
                     ["segment_name"],
                     x="months_since",
+                    y_axis_bounds=[0, 1],
                     xAxisForceCategorical=True,
                     x_axis_title="Months since first seen (30 days each)",
                     x_axis_title_margin=30,
@@ -614,14 +639,13 @@ ENGAGEMENT: Final = Tab(
                 "engagement_funnel",
                 "echarts_timeseries_bar",
                 _bars(
-                    "stage",
+                    "step",
                     ["sessions"],
                     COUNT,
                     groupby=["segment_name"],
                     stack="Stack",
                     show_legend=True,
-                    x_axis_sort="sessions",
-                    x_axis_sort_asc=False,
+                    x_axis_sort="name",
                 ),
                 6,
                 48,
@@ -644,9 +668,9 @@ ENGAGEMENT: Final = Tab(
                 "echarts_timeseries_bar",
                 _by_segment("promoters_less_detractors", "+.0f"),
                 6,
-                48,
-                note="Net promoter score of the 365 days before the date, −100 to 100.",
-                where=(("score_scale", "==", "nps_0_10"),),
+                58,
+                note="Net promoter score of 365 days, −100 to 100; of segments with ten answers or more.",
+                where=(("score_scale", "==", "nps_0_10"), ("response_count", ">=", 10)),
             ),
             Chart(
                 "How do they pay?",
@@ -664,7 +688,7 @@ ENGAGEMENT: Final = Tab(
                     "allow_render_html": False,
                 },
                 6,
-                48,
+                58,
             ),
         ),
         (
@@ -675,11 +699,13 @@ ENGAGEMENT: Final = Tab(
                 _bars(
                     "segment_name",
                     ["customers"],
-                    COUNT,
+                    ".0%",
                     groupby=["credit_score_band"],
                     horizontal=True,
                     stack="Expand",
                     show_legend=True,
+                    sort_series_type="name",
+                    sort_series_ascending=True,
                 ),
                 12,
                 48,
@@ -711,7 +737,7 @@ MARKET: Final = Tab(
                     "allow_render_html": False,
                 },
                 6,
-                56,
+                70,
                 note="Net sales of the month of the date and the two after it; the interval holds four months of five.",
             ),
             Chart(
@@ -720,26 +746,22 @@ MARKET: Final = Tab(
                 "echarts_timeseries_bar",
                 _bars("category", ["price_gap"], "+.1f", groupby=["competitor"], horizontal=True, show_legend=True),
                 6,
-                56,
+                70,
                 note="Our price change of twelve months less theirs; above 0 we became dearer.",
             ),
         ),
         (
-            Chart(
+            _trend(
                 "Where does the market go?",
-                "market_trends",
-                "echarts_timeseries_line",
-                _lines(
-                    ["value"],
-                    ",.0f",
-                    ["indicator"],
-                    x="indicator_month",
-                    time_grain_sqla="P1M",
-                    x_axis_time_format="%b %Y",
-                ),
-                12,
-                52,
-                note="Mean of each kind of indicator over its categories and entities, each in its own unit.",
+                ("industry_index", "category_demand", "competitor_price_index"),
+                ",.0f",
+                "Indices, each the mean over its categories and competitors; what 100 is the source says.",
+            ),
+            _trend(
+                "How far are technologies and competitors?",
+                ("technology_adoption", "competitor_share"),
+                ",.2f",
+                "Adoption and market share, each the mean over its categories and entities, in the source's unit.",
             ),
         ),
     ),
@@ -747,7 +769,8 @@ MARKET: Final = Tab(
 
 DATA: Final = Tab(
     "Data",
-    "What the figures rest on. A date is **stale** where a run today would rest on something else; `make repair` runs it again.",
+    "What the figures rest on. A date is **stale** where a run today would rest on something else; `make repair` runs it"
+    " again.",
     (
         (
             Chart(

@@ -16,6 +16,26 @@ NIGHT: Final = "cast(as_of_date as varchar)"
 # dbt's names of types, in DuckDB's words.
 TYPES: Final = {"string": "VARCHAR"}
 UNITS: Final = {"30d": "30 days", "90d": "90 days", "365d": "365 days", "12m": "12 months"}
+# Where a column's name says less to a marketer than these.
+HEADINGS: Final = {
+    "customer_count": "Customers",
+    "customer_id": "Customer",
+    "segment_name": "Segment",
+    "segment_since": "In it since",
+    "average_spend_amount_365d": "Spend per customer, 365 days",
+    "spend_share_365d": "Share of spend, 365 days",
+    "spend_amount_365d": "Spend, 365 days",
+    "order_count_365d": "Orders, 365 days",
+    "recency_days": "Days since the last order",
+    "expected_spend_amount_90d": "Expected spend, 90 days",
+    "active_probability": "Probably active",
+    "k": "Segments",
+    "jaccard_stability": "Stability",
+    "held_out_value": "Foretells (R²)",
+    "rows_quarantined": "Rows set aside",
+    "from_label": "From",
+    "to_label": "To",
+}
 COUNT: Final = ",d"
 SHARE: Final = ".1%"
 MONEY: Final = ",.0f"
@@ -103,6 +123,28 @@ where summary.lens <> 'all'
 window
     of_the_lens as (partition by summary.as_of_date, summary.lens),
     by_date as (partition by summary.lens, summary.segment_id order by summary.as_of_date)
+"""
+
+PROFILES_SQL = """
+select
+    as_of_date,
+    cast(as_of_date as varchar) as night,
+    lens,
+    segment_id,
+    segment_name,
+    feature,
+    feature_value,
+    replace(feature, '_', ' ') || coalesce(': ' || feature_value, '') as trait,
+    segment_mean,
+    segment_median,
+    segment_share,
+    population_mean,
+    population_median,
+    population_share,
+    standardised_difference,
+    rank,
+    min(rank) over (partition by as_of_date, lens, feature, feature_value) as best_rank
+from segment_profiles
 """
 
 # Two rows of each change: one of the segment that was left, one of the segment that was joined.
@@ -202,16 +244,14 @@ DATASETS: Final = (
         ),
     ),
     Dataset(
-        "segment_profiles",
+        "profiles",
+        "What each segment is like, against all customers, with the feature in words.",
+        sql=PROFILES_SQL,
+        described_by=("segment_profiles",),
         added=(
-            _night(),
-            Column(
-                "trait",
-                "VARCHAR",
-                "The feature in words, and the value where it is a text.",
-                "Trait",
-                "replace(feature, '_', ' ') || coalesce(': ' || feature_value, '')",
-            ),
+            _night(None),
+            Column("trait", "VARCHAR", "The feature in words, and the value where it is a text.", "Trait"),
+            Column("best_rank", "INTEGER", "Rank of the trait in the segment that it sets apart most.", "Best rank"),
         ),
         metrics=(
             Metric(
@@ -226,7 +266,7 @@ DATASETS: Final = (
     ),
     Dataset(
         "segment_moves",
-        "Customers who changed segment, by date and cause; a row for the segment they left, and one for that they joined.",
+        "Customers who changed segment, by date and cause: a row for the segment they left, one for that they joined.",
         sql=MOVES_SQL,
         described_by=("segment_transitions",),
         added=(
@@ -323,7 +363,16 @@ DATASETS: Final = (
     ),
     Dataset(
         "engagement_funnel",
-        added=(_night(),),
+        added=(
+            _night(),
+            Column(
+                "step",
+                "VARCHAR",
+                "The stage in words, numbered by its place.",
+                "Step",
+                "stage_order || ' ' || replace(stage, '_', ' ')",
+            ),
+        ),
         metrics=(Metric("sessions", "sum(session_count)", "Session-days", COUNT),),
     ),
     Dataset(
@@ -418,6 +467,8 @@ def described_models() -> dict[str, str]:
 
 def words(name: str) -> str:
     """Return a column's name as a heading: spend_amount_365d as `Spend amount, 365 days`."""
+    if name in HEADINGS:
+        return HEADINGS[name]
     parts = name.split("_")
     unit = UNITS.get(parts[-1])
     text = " ".join(parts[:-1] if unit else parts)

@@ -53,7 +53,8 @@ THEME_DARK = None
 CACHE_CONFIG = {"CACHE_TYPE": "NullCache"}
 DATA_CACHE_CONFIG = {"CACHE_TYPE": "NullCache"}
 ROW_LIMIT = 10_000
-SQL_MAX_ROW = 100_000
+# A million customers can be paged through.
+SQL_MAX_ROW = 1_000_000
 LOG_LEVEL = logging.WARNING
 SUPERSET_WEBSERVER_TIMEOUT = 120
 SQLLAB_TIMEOUT = 60
@@ -91,7 +92,7 @@ EVENT_LOGGER = NoEventLog()
 
 
 def DB_CONNECTION_MUTATOR(  # noqa: N802
-    uri: URL, params: dict[str, Any], username: str | None, security_manager: Any, source: Any
+    uri: URL, params: dict[str, Any], *_: Any
 ) -> tuple[URL, dict[str, Any]]:
     """Open the published file read-only for one query, and nothing else on this machine's disk.
 

@@ -14,7 +14,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import yaml
 
-from bi.superset.chart_definitions import CAUSES, CHARTS, FILTERS, PALETTE, TABS, Chart, Filter
+from bi.superset.chart_definitions import CHARTS, COLOURS, FILTERS, PALETTE, TABS, Chart, Filter
 from bi.superset.dataset_definitions import DATASETS, Dataset, columns_of, described_columns, described_models
 
 BI_DIR = Path(__file__).resolve().parent
@@ -179,13 +179,14 @@ def dashboard() -> dict[str, Any]:
         "metadata": {
             "color_scheme": PALETTE,
             "color_scheme_domain": [],
-            "label_colors": dict(CAUSES),
+            "label_colors": dict(COLOURS),
             "shared_label_colors": [],
             "map_label_colors": {},
             "cross_filters_enabled": True,
             "refresh_frequency": 0,
             "timed_refresh_immune_slices": [],
-            "expanded_slices": {},
+            # Their notes are shown.
+            "expanded_slices": {str(chart_number(chart)): True for chart in CHARTS if chart.note},
             "default_filters": "{}",
             "chart_configuration": {},
             "global_chart_configuration": {"scope": {"rootPath": ["ROOT_ID"], "excluded": []}},
