@@ -769,8 +769,8 @@ MARKET: Final = Tab(
 
 DATA: Final = Tab(
     "Data",
-    "What the figures rest on. A date is **stale** where a run today would rest on something else; `make repair` runs it"
-    " again.",
+    "What the figures rest on. A date is **stale** where a run today would rest on something else; `make repair` runs"
+    " it again.",
     (
         (
             Chart(

@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -17,27 +16,19 @@ from segmentation_job.segments.explanation import rule_holds
 from segmentation_job.settings import Settings
 from tests.measurements.recovery import TRUE_NUMBER, lens_clusters, standard_clusters
 from tests.measurements.shops import BuiltFeatures, shipped_lens, source_settings
+from tests.support.every_family import AS_OF, night_of_every_family
 from tests.support.nights import PROJECT_DIR, Nights
 from tests.support.published import PROMISED_COLUMNS, columns_of
-from tests.support.shared_builds import built_once
-from tests.support.simulated_shop import SOURCE, truth_of_shop, write_small_shop
+from tests.support.simulated_shop import SOURCE, truth_of_shop
 
-AS_OF = date(2026, 1, 1)
 QUESTIONS = PROJECT_DIR / "README.md"
-# Without the choice of one lens that other tests make to save time.
-SETTINGS = {"SOURCE": SOURCE, "SEGMENTATION_LENSES": ""}
 SHIPPED_LENSES = {"overall", "demographic", "financial", "purchase", "engagement"}
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Nights:
     """A night on a simulated shop of 900 customers."""
-
-    def build(place: Path) -> None:
-        write_small_shop(place, customers=900)
-        Nights(place, SETTINGS).run(AS_OF)
-
-    return Nights(built_once(tmp_path_factory, "every_family", build), SETTINGS)
+    return night_of_every_family(tmp_path_factory)
 
 
 def answers() -> list[tuple[str, str, tuple[str, ...]]]:
