@@ -139,7 +139,7 @@ bi-assets: $(STAMP) ## Write the dashboard's files again, after a change of its 
 	@$(BIN)/python -m bi.superset.write_assets
 
 test-bi: $(STAMP) $(BROWSER) $(SUPERSET_STAMP) ## Open the dashboard in a browser while a night is published (4 minutes)
-	@$(BIN)/pytest -n 0 bi/tests
+	@$(BIN)/pytest -n 0 tests/bi
 
 lint: $(STAMP) lint-sql ## Check Python, SQL, types and the lock
 	$(UV) lock --check
