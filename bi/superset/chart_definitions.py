@@ -646,6 +646,7 @@ ENGAGEMENT: Final = Tab(
                     stack="Stack",
                     show_legend=True,
                     x_axis_sort="name",
+                    xAxisLabelInterval="0",
                 ),
                 6,
                 48,

@@ -185,8 +185,7 @@ def dashboard() -> dict[str, Any]:
             "cross_filters_enabled": True,
             "refresh_frequency": 0,
             "timed_refresh_immune_slices": [],
-            # Their notes are shown.
-            "expanded_slices": {str(chart_number(chart)): True for chart in CHARTS if chart.note},
+            "expanded_slices": {},
             "default_filters": "{}",
             "chart_configuration": {},
             "global_chart_configuration": {"scope": {"rootPath": ["ROOT_ID"], "excluded": []}},
@@ -237,6 +236,12 @@ def positions() -> dict[str, Any]:
                     "height": chart.height,
                 }
                 put("CHART", file_name(chart.title), row_key, meta)
+        # Superset keeps a chart's description, and shows it nowhere on a dashboard.
+        notes = [f"- *{chart.title}* {chart.note}" for row in tab.rows for chart in row if chart.note]
+        if notes:
+            notes_row = put("ROW", f"{name}-notes", tab_key, {"background": "BACKGROUND_TRANSPARENT"})
+            meta = {"code": "\n".join(notes), "width": 12, "height": 4 + 3 * len(notes)}
+            put("MARKDOWN", f"{name}-notes", notes_row, meta)
     return found
 
 
