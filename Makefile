@@ -5,9 +5,9 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test point-in-time storm recovery foretelling emerging steadiness report-at-scale any-order \
-	year-of-refits stale histories repair runbook backfill-on-postgres evaluate notebook docs dictionary airflow lint \
-	lint-sql format lock audit install clean clean-data
+.PHONY: help run test bi bi-password bi-assets test-bi point-in-time storm recovery foretelling emerging steadiness \
+	report-at-scale any-order year-of-refits stale histories repair runbook backfill-on-postgres evaluate notebook docs \
+	dictionary airflow lint lint-sql format lock audit install clean clean-data
 
 AS_OF ?=
 FORCE ?=
@@ -25,6 +25,9 @@ OLD_CLIENT := .venv/clients/duckdb-1.0.0
 MIDDLE_CLIENT := .venv/clients/duckdb-1.5.6
 # Abandoned, and never imported: its wheel carries the summary of the CDNOW sample that BG/NBD is held against.
 CDNOW_SAMPLE := .venv/clients/lifetimes-0.11.3
+# Superset's own environment: it wants other releases of nearly everything.
+SUPERSET := .venv/superset
+SUPERSET_STAMP := $(SUPERSET)/.installed-from-lock
 # The browser that the tests open pages in: the system's, or its package.
 BROWSER := .venv/browser
 # sqlfluff compiles the models, for which dbt opens a warehouse: never the real one, which a run may hold.
@@ -151,8 +154,22 @@ dictionary: $(STAMP) ## Write docs/data-dictionary.md from the YAML of the publi
 airflow: $(STAMP) ## Start Airflow on loopback with the DAG, paused (PORT=8080)
 	@$(BIN)/segmentation airflow --port $(PORT)
 
+# A port of its own: 8080 is Airflow's.
+bi: $(SUPERSET_STAMP) ## Open the dashboard in Superset on loopback, on what is published (PORT=8088)
+	@exec $(SUPERSET)/bin/python bi/superset/serve.py serve --port $(if $(filter command line environment,$(origin PORT)),$(PORT),8088)
+
+bi-password: $(SUPERSET_STAMP) ## Give the dashboard's admin a new password, and print it
+	@$(SUPERSET)/bin/python bi/superset/serve.py password
+
+bi-assets: $(STAMP) ## Write the dashboard's files again, after a change of its definitions or of the dbt descriptions
+	@$(BIN)/python -m bi.superset.write_assets
+
+test-bi: $(STAMP) $(BROWSER) $(SUPERSET_STAMP) ## Open the dashboard in a browser while a night is published
+	@$(BIN)/pytest -n 0 tests/bi
+
 lint: $(STAMP) lint-sql ## Check Python, SQL, types and the lock
 	$(UV) lock --check
+	$(UV) lock --check --project bi/superset
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -168,10 +185,11 @@ format: $(STAMP) ## Rewrite Python and SQL in the project's style, and take outp
 
 lock: $(UV_TARGET) ## Resolve pyproject.toml into uv.lock again
 	$(UV) lock
+	$(UV) lock --project bi/superset
 
 # uv ends with 2 where it could not ask.
 audit: $(UV_TARGET) ## Ask the advisory service (api.osv.dev) about every package of uv.lock
-	@$(UV) audit --frozen && exit 0; code=$$?; \
+	@$(UV) audit --frozen && $(UV) audit --frozen --project bi/superset && exit 0; code=$$?; \
 	[ $$code -ne 2 ] || echo "Nothing was audited: the service could not be asked. Run it where api.osv.dev is reachable." >&2; \
 	exit $$code
 
@@ -180,6 +198,11 @@ install: $(STAMP) ## Create the environment from uv.lock
 $(STAMP): pyproject.toml uv.lock $(UV_TARGET)
 	@echo "Installing the environment from uv.lock …"
 	@$(UV) sync --frozen --compile-bytecode --quiet
+	@touch $@
+
+$(SUPERSET_STAMP): bi/superset/pyproject.toml bi/superset/uv.lock $(UV_TARGET)
+	@echo "Installing Superset from bi/superset/uv.lock …"
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(SUPERSET) $(UV) sync --project bi/superset --frozen --compile-bytecode --quiet
 	@touch $@
 
 # Whole or not at all: the folder takes its name when all of it is there.

@@ -102,7 +102,7 @@ def test_the_example_of_the_env_file_names_every_required_variable_without_a_val
 
 def test_every_service_that_stays_up_has_a_health_check(compose: dict[str, Any]) -> None:
     staying = {name for name, service in compose["services"].items() if service.get("restart") != "no"}
-    assert staying == AIRFLOW_PARTS | {"postgres"}
+    assert staying == AIRFLOW_PARTS | {"postgres", "superset"}
     for name in staying:
         assert compose["services"][name]["healthcheck"]["test"], name
 
@@ -148,22 +148,39 @@ def test_the_image_installs_from_the_lock_and_runs_without_root() -> None:
     assert [line for line in lines if line.startswith("USER ")] == ["USER airflow"]
 
 
-def test_the_image_copies_only_what_exists_and_is_sent_to_the_builder() -> None:
-    lines = (PROJECT_DIR / "docker" / "Dockerfile").read_text().splitlines()
+@pytest.mark.parametrize(
+    ("dockerfile", "context"), [("docker/Dockerfile", "."), ("bi/superset/Dockerfile", "bi/superset")]
+)
+def test_an_image_copies_only_what_exists_and_is_sent_to_the_builder(dockerfile: str, context: str) -> None:
+    lines = (PROJECT_DIR / dockerfile).read_text().splitlines()
     sources = [word for line in lines if line.startswith("COPY ") for word in line.split()[1:-1]]
-    ignore = (PROJECT_DIR / ".dockerignore").read_text().splitlines()
+    ignore = (PROJECT_DIR / context / ".dockerignore").read_text().splitlines()
     sent = {line[1:] for line in ignore if line.startswith("!")}
     assert {source.removeprefix("./") for source in sources} == sent
-    assert [source for source in sources if not (PROJECT_DIR / source).exists()] == []
+    assert [source for source in sources if not (PROJECT_DIR / context / source).exists()] == []
 
 
-def test_the_image_brings_the_uv_that_the_makefile_pins() -> None:
-    dockerfile = (PROJECT_DIR / "docker" / "Dockerfile").read_text()
+@pytest.mark.parametrize("path", ["docker/Dockerfile", "bi/superset/Dockerfile"])
+def test_an_image_brings_the_uv_that_the_makefile_pins(path: str) -> None:
+    dockerfile = (PROJECT_DIR / path).read_text()
     makefile = (PROJECT_DIR / "Makefile").read_text()
     in_image = re.findall(r"^ARG UV_VERSION=(\S+)$", dockerfile, re.MULTILINE)
     in_makefile = re.findall(r"^UV_VERSION := (\S+)$", makefile, re.MULTILINE)
     assert in_image == in_makefile
     assert len(in_image) == 1
+
+
+def test_the_dashboard_reads_the_data_and_writes_to_a_volume_of_its_own(compose: dict[str, Any]) -> None:
+    superset = compose["services"]["superset"]
+    mounts = [mount.split(":") for mount in superset["volumes"]]
+    dockerfile = (PROJECT_DIR / "bi" / "superset" / "Dockerfile").read_text()
+    assert [name for name, *rest in mounts if rest[1:] != ["ro"]] == ["superset-home"]
+    for variable in ("SUPERSET_HOME", "SEGMENTATION_DATA_DIR"):
+        folder = re.search(rf"{variable}=(\S+)", dockerfile)
+        assert folder
+        assert folder.group(1) in {place for _, place, *_ in mounts}
+    assert "USER superset" in dockerfile
+    assert superset["ports"] == ["127.0.0.1:8088:8088"]
 
 
 def test_the_lock_points_at_the_public_index_alone() -> None:
