@@ -183,12 +183,12 @@ format: $(STAMP) ## Rewrite Python and SQL in the project's style, and take outp
 	@$(BIN)/python -m tests.support.committed_notebooks
 	$(EMPTY_WAREHOUSE) $(BIN)/sqlfluff fix dbt_project
 
-lock: $(UV_TARGET) ## Resolve pyproject.toml into uv.lock again
+lock: $(UV_TARGET) ## Resolve both pyproject.toml into their uv.lock again
 	$(UV) lock
 	$(UV) lock --project bi/superset
 
 # uv ends with 2 where it could not ask.
-audit: $(UV_TARGET) ## Ask the advisory service (api.osv.dev) about every package of uv.lock
+audit: $(UV_TARGET) ## Ask the advisory service (api.osv.dev) about every package of both locks
 	@$(UV) audit --frozen && $(UV) audit --frozen --project bi/superset && exit 0; code=$$?; \
 	[ $$code -ne 2 ] || echo "Nothing was audited: the service could not be asked. Run it where api.osv.dev is reachable." >&2; \
 	exit $$code
