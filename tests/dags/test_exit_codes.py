@@ -50,6 +50,7 @@ def test_a_task_runs_the_command_of_its_step_for_the_date(fake_segmentation: Fak
         "promote --as-of 2018-01-01",
         "build marts --as-of 2018-01-01",
         "publish --as-of 2018-01-01",
+        "report --as-of 2018-01-01",
     ]
 
 
