@@ -154,7 +154,7 @@ def check(as_of: AsOf, force: Force = False) -> None:
         landing_fingerprint,
         require_day_over,
     )
-    from segmentation_job.publishing import point_reports, report_beside
+    from segmentation_job.publishing import point_reports, report_beside, sweep_leftovers
     from segmentation_job.runs.decisions import read_decisions
     from segmentation_job.runs.state import is_current
     from segmentation_job.runs.versions import choose_lenses, read_logic_versions
@@ -207,6 +207,8 @@ def check(as_of: AsOf, force: Force = False) -> None:
                 # Another source may have run last: this run is the last one now.
                 point_link(settings.serving_link, settings.current_link.resolve())
                 with one_at_a_time(settings.source_data_dir):
+                    # Of a publisher that was killed after another had published the same.
+                    sweep_leftovers(settings.published_dir)
                     point_reports(settings.published_dir, settings.serving_link)
     if progress.outcome == "skipped":
         print(f"{as_of} is promoted and published, and nothing that it rests on has changed. Nothing to do.")
@@ -278,7 +280,7 @@ def _build_facts(settings: Settings, as_of: date, progress: StepInProgress) -> N
 def repair_recent(as_of: AsOf) -> None:
     """Compute the dates again that late rows have made stale within late_horizon_days before the date."""
     from segmentation_job.repairing import repair_dates, run_promoting_steps, when_free
-    from segmentation_job.runs.repairs import DateToRepair, recent_stale_dates, stale_dates
+    from segmentation_job.runs.repairs import DateToRepair, older_dates_are_stale, recent_stale_dates, stale_dates
     from segmentation_job.warehouse import open_warehouse
 
     settings = _settings()
@@ -287,11 +289,16 @@ def repair_recent(as_of: AsOf) -> None:
         with open_warehouse(settings) as warehouse:
             return recent_stale_dates(warehouse, settings, as_of)
 
+    def older_are_stale() -> bool:
+        with open_warehouse(settings) as warehouse:
+            return older_dates_are_stale(warehouse, settings, as_of)
+
     with _step(settings, as_of, "repair_recent") as progress:
         repair = repair_dates(
             partial(when_free, recent),
             partial(run_promoting_steps, settings),
             partial(print, flush=True),
+            others_are_stale=partial(when_free, older_are_stale),
         )
         with open_warehouse(settings) as warehouse:
             left = [each.as_of for each in stale_dates(warehouse, settings) if each.as_of < as_of]

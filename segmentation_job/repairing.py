@@ -46,19 +46,25 @@ def repair_dates(
     tell: Callable[[str], None],
     *,
     at_a_time: int = 1,
+    others_are_stale: Callable[[], bool] = lambda: False,
 ) -> Repair:
     """Run the dates again, ascending, each as often as needed; a date that fails leaves the others to be run.
 
     find: returns what wants a repair now, ascending. run: runs dates that follow each other day by day, and returns
     those that failed with what they said. tell: shown each date and how it ended. at_a_time: dates given to `run` at
-    most. Raises SegmentationError where dates are stale after their own runs.
+    most. others_are_stale: asked once, where there is something to run: whether dates are stale that `find` leaves out;
+    what leans on them is run once and may stay stale. Raises SegmentationError where dates are stale after their own
+    runs, and no other date is why.
     """
     times_run: Counter[date] = Counter()
     failed: dict[date, str] = {}
+    waits: bool | None = None
     while True:
         found = [each for each in find() if each.as_of not in failed]
+        if found and waits is None:
+            waits = others_are_stale()
         # Once more where an earlier date turned out to be stale after it: that is known once the facts are built.
-        due = [each for each in found if times_run[each.as_of] < MOST_RUNS_OF_A_DATE]
+        due = [each for each in found if times_run[each.as_of] < (1 if waits else MOST_RUNS_OF_A_DATE)]
         if not due:
             break
         chosen = _consecutive(due)[:at_a_time]
@@ -69,7 +75,7 @@ def repair_dates(
             tell(f"{day} failed: {said}")
         failed |= failures
         times_run.update(each.as_of for each in chosen)
-    if found and not failed:
+    if found and not failed and not waits:
         raise SegmentationError(
             f"{', '.join(str(each.as_of) for each in found)} came out stale after having been run again: data may have "
             "landed meanwhile; run `segmentation repair` once more. If it happens again, please report it as a bug."

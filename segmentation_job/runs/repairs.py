@@ -62,6 +62,13 @@ def recent_stale_dates(warehouse: Warehouse, settings: Settings, as_of: date) ->
     return stale_dates(warehouse, settings, recent) if recent else []
 
 
+def older_dates_are_stale(warehouse: Warehouse, settings: Settings, as_of: date) -> bool:
+    """Say whether dates are stale that lie before those which the nightly run for a date repairs by itself."""
+    horizon = as_of - timedelta(days=settings.late_horizon_days)
+    older = [day for day in dates_with_labels(warehouse) if day < horizon]
+    return bool(older and stale_dates(warehouse, settings, older))
+
+
 def stopped_dates(entries: Iterable[LoggedStep], is_under_way: IsUnderWay) -> list[DateToRepair]:
     """Return the dates whose run was begun and stopped before it was published, ascending.
 

@@ -19,6 +19,13 @@ LATER_NIGHT = FIRST_NIGHT + timedelta(days=10)
 def late(first_night: Nights, copy_nights: CopyNights) -> tuple[Nights, str]:
     """A customer's basket of before the first night that landed after it, and what the build of the facts says."""
     nights = copy_nights(first_night, "late")
+    land_late_basket(nights)
+    finished = nights.step("build_facts", LATER_NIGHT)
+    assert finished.exit_code == 0, finished.output
+    return nights, finished.output
+
+
+def land_late_basket(nights: Nights) -> None:
     edit_landing(
         nights.data_dir,
         "transactions",
@@ -27,9 +34,6 @@ def late(first_night: Nights, copy_nights: CopyNights) -> tuple[Nights, str]:
         f" (select min(basket_id) from landed where transaction_timestamp >= timestamp '{LATE_DAY}'"
         f" and transaction_timestamp < timestamp '{LATE_DAY + timedelta(days=1)}')",
     )
-    finished = nights.step("build_facts", LATER_NIGHT)
-    assert finished.exit_code == 0, finished.output
-    return nights, finished.output
 
 
 def feature_dates_computed(nights: Nights) -> dict[date, str]:
@@ -75,3 +79,20 @@ def test_a_date_within_the_horizon_is_computed_again_by_the_night(
     assert nights.command("stale").output == "No date is stale.\n"
     # What is served comes with the night's own marts.
     assert nights.query("select * from pipeline.marts_state") == []
+
+
+def test_a_recent_date_that_leans_on_an_older_stale_one_is_run_once_and_waits_for_it_without_failing_the_night(
+    first_night: Nights, copy_nights: CopyNights
+) -> None:
+    nights = copy_nights(first_night, "leaning")
+    # It leans on the two days before it, the first night among them, which the next but one night does not repair.
+    leaning = FIRST_NIGHT + timedelta(days=2)
+    nights.run(leaning, last="promote")
+    land_late_basket(nights)
+    night = leaning + timedelta(days=2)
+    nights.run(night, first="build_facts", last="build_facts")
+    finished = nights.step("repair_recent", night)
+    assert finished.exit_code == 0, finished.output
+    assert finished.output.count(f"{leaning}: source rows changed") == 1
+    assert f"Stale: {FIRST_NIGHT}, {leaning}. To compute them again: segmentation repair" in finished.output
+    assert f"{leaning}  overall  a date that it leans on is outdated" in nights.command("stale").output

@@ -94,6 +94,22 @@ def test_a_date_that_is_stale_after_its_own_run_is_no_silent_success() -> None:
     assert shop.ran == [(day,) for day in DAYS[:1] * 2 + DAYS[1:2] * 2 + DAYS[2:3] * 2 + DAYS[3:] * 2]
 
 
+def test_a_date_that_leans_on_stale_ones_that_are_not_looked_at_is_run_once_and_stays_stale() -> None:
+    shop = Shop(set(DAYS[:2]))
+    asked = []
+
+    def run(days: Sequence[date]) -> dict[date, str]:
+        shop.ran.append(tuple(days))
+        return {}
+
+    def others_are_stale() -> bool:
+        asked.append(len(shop.ran))
+        return True
+
+    assert repair_dates(shop.find, run, shop.told.append, others_are_stale=others_are_stale).run == DAYS[:2]
+    assert (shop.ran, asked) == ([DAYS[:1], DAYS[1:2]], [0])
+
+
 def test_a_locked_warehouse_is_asked_again_until_it_is_free() -> None:
     answers: Iterator[WarehouseLockedError | int] = iter(
         [WarehouseLockedError("held"), WarehouseLockedError("held"), 7]
