@@ -107,16 +107,16 @@ def quality_section(view: View) -> Section:
 
 
 def _replaced(row: Row) -> Markup:
-    """Say that a model took another's place, and what of it is another: a refit keeps its kind and moves its middles."""
+    """Say that a model took another's place, and what is new in it: a refit may keep its kind and move its middles."""
     day = row.figure("effective_from", "date")
     if not row["kept_its_kind"]:
         return sentence(
             "This model took the place of another on {date}, of another kind or number of segments.", date=day
         )
     return sentence(
-        "This model took the place of another on {date}. The algorithm and the number of segments stayed (“the incumbent"
-        " stays” means no more than that), but where the middle of each segment lies was computed anew from the"
-        " customers of {fitted}. That alone puts some customers into another segment.",
+        "This model took the place of another on {date}. The algorithm and the number of segments stayed (“the"
+        " incumbent stays” means no more than that), but where the middle of each segment lies was computed anew from"
+        " the customers of {fitted}. That alone puts some customers into another segment.",
         date=day,
         fitted=row.figure("fitted_as_of", "date"),
     )
