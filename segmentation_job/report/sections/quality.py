@@ -77,6 +77,13 @@ where
 limit 1
 """
 
+WORDS = Markup(
+    "In plain words: the incumbent is the model that was in effect before. Held-out R² says how much of what customers"
+    " did afterwards a segmentation foretells, from nothing to all of it. RFM is the old way to sort customers, by how"
+    " lately, how often and for how much they bought. K-means, bisecting k-means and FAMD are ways to find groups that"
+    " are alike within; outliers are customers who lie far from every group."
+)
+
 
 def quality_section(view: View) -> Section:
     """Return the figures of the model in effect and of all that competed with it."""
@@ -98,6 +105,8 @@ def quality_section(view: View) -> Section:
     ]
     if mine["held_out_value"] is None:
         said.append(sentence("The history was too short to hold the segments against what came afterwards."))
+    if said:
+        said.append(WORDS)
     return Section(
         "quality",
         "How good the segmentation is",
@@ -220,7 +229,9 @@ def lenses_chart(runs: Answer) -> Chart | None:
         label=("lens", "text"),
         words="outliers",
         finding=sentence(
-            "Customers who lie far from every segment. Highest: {lens}, {share}.",
+            "Customers who lie far from every segment (outliers), in each lens: {share}."
+            if len({str(row.figure("outlier_share", "share")) for row in runs}) == 1
+            else "Customers who lie far from every segment (outliers). Highest: {lens}, {share}.",
             lens=max(runs, key=lambda row: row.number_of("outlier_share")).figure("lens", "text"),
             share=max(runs, key=lambda row: row.number_of("outlier_share")).figure("outlier_share", "share"),
         ),
