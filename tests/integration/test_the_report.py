@@ -278,6 +278,33 @@ def test_groups_of_fewer_than_ten_people_are_not_shown(readings: dict[str, Readi
     assert min(counts) >= 10
 
 
+def test_figures_of_fewer_than_ten_answers_are_not_shown(
+    pages: dict[str, ReportPage], readings: dict[str, Reading]
+) -> None:
+    with duckdb.connect(str(pages["past"].published), read_only=True) as published:
+        carts = dict(
+            published.execute(
+                "select segment_id, sum(cart_count) from cart_abandonment where lens = 'overall' group by 1"
+            ).fetchall()
+        )
+        answers = dict(
+            published.execute(
+                "select segment_id, response_count from satisfaction"
+                " where lens = 'overall' and score_scale = 'nps_0_10'"
+            ).fetchall()
+        )
+    counted = {
+        "carts-by-segment": ("carts", "abandonment_rate", carts),
+        "promoters": ("response_count", "net_promoter_score", answers),
+    }
+    for query, (base, figure, expected) in counted.items():
+        shown = figures(readings["past"], query)
+        known = {int(shown[row, base].value or 0): shown[row, figure].value for row, name in shown if name == base}
+        assert sorted(known) == sorted(set(expected.values())), query
+        assert {count for count, value in known.items() if value is None} == {n for n in known if n < 10}, query
+        assert min(known) < 10 <= max(known), query
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_page_asks_no_host_and_runs_nothing(pages: dict[str, ReportPage], case: str) -> None:
     html = pages[case].html.read_text()
