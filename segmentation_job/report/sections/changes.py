@@ -207,6 +207,12 @@ def new_models_of(view: View, since: Since) -> Iterator[Markup]:
         f"new-models-{view.lens}-{since.word}", NEW_MODELS_SQL, lens=view.lens, since=since.day_value, as_of=view.as_of
     )
     for row in found:
+        if not row.number_of("by_model") + row.number_of("by_both"):
+            yield sentence(
+                "A new model is in effect since <strong>{date}</strong>; it put nobody into another segment.",
+                date=row.figure("as_of_date", "date"),
+            )
+            continue
         yield sentence(
             "A new model is in effect since <strong>{date}</strong>: it alone put <strong>{customers}</strong>"
             " customers into another segment, none of that is behaviour{both}.",
@@ -348,11 +354,15 @@ def _sentences(view: View, sizes: Answer, totals: Answer, since: Since) -> Itera
         )
     if moves.number_of("changed") > between.number_of("changed"):
         yield sentence(
-            "There are more changes than customers in another segment, for {often} customers changed more than once"
-            " ({back} of them are back where they were), and {joined} who changed are new since then.",
+            "There are more changes than customers in another segment, for {often} customers changed more than once:"
+            " {back} of them are back where they were{joined}.",
             often=between.figure("more_than_once", "count"),
             back=between.figure("went_back", "count"),
-            joined=between.figure("joined_and_changed", "count"),
+            joined=sentence(
+                ". And {joined} who changed are new since then", joined=between.figure("joined_and_changed", "count")
+            )
+            if between.number_of("joined_and_changed")
+            else "",
         )
     yield from new_models_of(view, since)
     yield sentence(
