@@ -90,18 +90,22 @@ def bars(groups: Sequence[Group], key: str) -> Markup:
 
 @dataclass(frozen=True)
 class Spark:
-    """A line over time: what it is of, its values in the order of time (None where unknown), first and last figure."""
+    """A line over time: what it is of, its values in the order of time (None where unknown), first and last figure.
+
+    change: how the last differs from the first, beside the last.
+    """
 
     label: Figure
     values: tuple[float | None, ...]
     first: Figure
     last: Figure
     colour: Colour = ACCENT
+    change: Figure | None = None
 
 
 def sparks(lines: Sequence[Spark], begin: Figure, end: Figure, key: str) -> Markup:
     """Draw lines over the same times below each other, each to a scale of its own, from one date to another."""
-    height, gap = 34.0, 10.0
+    height, gap = 34.0, 17.0
     labels = [wrapped(str(line.label), WIDTH) for line in lines]
     tops, top = [], 1.0
     for label in labels:
@@ -109,7 +113,9 @@ def sparks(lines: Sequence[Spark], begin: Figure, end: Figure, key: str) -> Mark
         top += len(label) * _LINE_HEIGHT + 2 + height + gap
     canvas = Canvas(top + _LINE_HEIGHT)
     room_left = max(width_of(str(line.first), _END) for line in lines) + 8
-    room_right = max(width_of(str(line.last), _END) for line in lines) + 10
+    # The last figure is bold, hence wider.
+    room_last = max(width_of(str(line.last), _END) for line in lines) * 1.1 + 10
+    room_right = room_last + max((width_of(str(line.change), _END) + 6 for line in lines if line.change), default=0.0)
     for line, label, start in zip(lines, labels, tops, strict=True):
         _write(canvas, line.label, label, start)
         upper = start + len(label) * _LINE_HEIGHT + 9
@@ -128,6 +134,8 @@ def sparks(lines: Sequence[Spark], begin: Figure, end: Figure, key: str) -> Mark
         canvas.dot(*points[-1], line.colour)
         canvas.text(points[0][0] - 6, points[0][1], line.first, MUTED, _END, "right")
         canvas.text(points[-1][0] + 7, points[-1][1], line.last, INK, _END, strong=True)
+        if line.change:
+            canvas.text(WIDTH, points[-1][1], line.change, MUTED, _END, "right")
     canvas.line([room_left, WIDTH - room_right], [top - 4, top - 4], LINE)
     canvas.text(0, top + 6, begin, MUTED, SMALL)
     canvas.text(WIDTH, top + 6, end, MUTED, SMALL, "right")
@@ -158,14 +166,21 @@ def grid(
     key: str,
     scale: Scale | None = None,
     says_figures: bool = True,
+    makes_room: bool = False,
 ) -> Markup:
     """Draw a grid of coloured cells.
 
     rows, columns: what stands beside and above it. cell: what is in a row and a column, None where nothing is known.
     scale: what the colours mean, below the grid. says_figures: whether cells say their figure, if it fits.
+    makes_room: whether the columns are set into as many panels as let the figures fit.
     """
-    panels = _panels(len(columns))
     label_width = min(132.0, max(width_of(str(row), SMALL) for row in rows) + 10)
+    found = {(row, number): cell(row, number) for row in range(len(rows)) for number in range(len(columns))}
+    longest = max((width_of(str(one.figure), SMALL) for one in found.values() if one and one.figure), default=0.0)
+    most = PANEL_COLUMNS
+    if makes_room:
+        most = min(most, max(1, int((WIDTH - label_width) / (longest + 2))))
+    panels = _panels(len(columns), most)
     broadest = max(len(panel) for panel in panels)
     width = min((WIDTH - label_width) / broadest, 64.0)
     names = [wrapped(str(row), label_width - 8, 2, SMALL) for row in rows]
@@ -175,9 +190,7 @@ def grid(
     heads = [min(widest, 170.0) + 8 if is_turned else 20.0 for _ in panels]
     height = sum(heads) + len(panels) * (len(rows) * row_height + 10) + (26.0 if scale else 0)
     canvas = Canvas(height)
-    found = {(row, number): cell(row, number) for row in range(len(rows)) for number in range(len(columns))}
-    figures = [str(one.figure) for one in found.values() if one and one.figure]
-    says_figures = says_figures and max((width_of(one, SMALL) for one in figures), default=0.0) <= width - 2
+    says_figures = says_figures and longest <= width - 2
     top = 0.0
     for panel, head in zip(panels, heads, strict=True):
         top += head
@@ -213,9 +226,9 @@ def grid(
     return canvas.svg(key)
 
 
-def _panels(columns: int) -> list[range]:
-    """Return the columns of each panel, as evenly as they divide."""
-    number = -(-columns // PANEL_COLUMNS)
+def _panels(columns: int, most: int = PANEL_COLUMNS) -> list[range]:
+    """Return the columns of each panel, at most so many and as evenly as they divide."""
+    number = -(-columns // most)
     ends = [round(columns * place / number) for place in range(number + 1)]
     return [range(start, end) for start, end in pairwise(ends)]
 

@@ -69,9 +69,9 @@ DIVERGING: Final = tuple(
         (
             ("#8fb3ea", "#2f5fa8"),
             ("#adc8f1", "#294f89"),
-            ("#cbdcf7", "#243f6a"),
-            ("#e5eefb", "#20304b"),
-            ("#f5f6f8", "#20252f"),
+            ("#cbdcf7", "#29466f"),
+            ("#e5eefb", "#2a3b58"),
+            ("#eeeff2", "#2d333f"),
             ("#fdeadb", "#43311f"),
             ("#fad3b3", "#643f1c"),
             ("#f5b988", "#7c4a1b"),
@@ -84,11 +84,11 @@ RISING: Final = tuple(
     Colour(f"rise-{number}", f"#30{number:02x}03", light, dark)
     for number, (light, dark) in enumerate(
         (
-            ("#f4f6fa", "#1f242e"),
-            ("#e3ebf7", "#212f45"),
-            ("#cddcf3", "#243c60"),
-            ("#b3caee", "#29497b"),
-            ("#98b7e8", "#2f5797"),
+            ("#eceff6", "#2b3240"),
+            ("#dfe8f6", "#2a3a55"),
+            ("#cddcf3", "#2a4670"),
+            ("#b3caee", "#2d5188"),
+            ("#98b7e8", "#325c9e"),
             ("#7ea5e2", "#3766b3"),
         )
     )

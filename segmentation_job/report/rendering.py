@@ -47,7 +47,9 @@ def page_of(file: PublishedFile) -> Page:
     opening = changes.opening_of(view, segments, totals)
     waiting = checks.waiting_in(view)
     lead = sentence(
-        "{customers} customers in {segments} {word}. Everything before {date} is known.",
+        "{customers} customers in {segments} {word}. Everything before {date} is known. A lens is one"
+        " way to look at the same customers: this page looks through the lens {lens}, and in short through the others.",
+        lens=view.lens_figure,
         word="segment" if totals.row(0)["segments"] == 1 else "segments",
         customers=totals.row(0).figure("customers", "count"),
         segments=totals.row(0).figure("segments", "count"),

@@ -3,6 +3,7 @@
 import re
 from datetime import date, datetime
 from decimal import Decimal
+from html import unescape
 from pathlib import Path
 
 import duckdb
@@ -16,8 +17,8 @@ from tests.support.report_pages import HOSTILE_NAMES, Reading, ReportPage, Shown
 CASES = ("shop", "past", "bare", "real")
 # Windows, scales and limits that our own words name; every other digit on the page comes out of a query.
 FIXED_WORDS = re.compile(
-    r"\b(30|90|365) days\b|\b30-day\b|\b80%|fewer than 10 people|R², 1 would be|1 being the same|a year before = 100"
-    r"|next 30 days"
+    r"\b(30|90|365) days\b|\b30-day\b|\b80%|fewer than 10 (people|carts|answers)|R², 1 would be|1 being the same"
+    r"|a year before = 100|next 30 days"
 )
 NUMBER = re.compile(r"([+−]?)([\d,]+(?:\.\d+)?)(.*)")
 TEXT_FORMS = ("text", "word", "feature", "yes")
@@ -156,24 +157,91 @@ def test_who_moved_agrees_with_the_history(pages: dict[str, ReportPage], reading
     assert int(changed.value or "") == causes["customer_moved"] + causes["model_changed"] + both[0]
 
 
-def test_who_grew_agrees_with_the_history(pages: dict[str, ReportPage], readings: dict[str, Reading]) -> None:
-    with duckdb.connect(str(pages["past"].published), read_only=True) as published:
-        changes = published.execute(
-            "select names.name, count(*) filter (where valid_to is null)"
-            " - count(*) filter (where valid_from < day and (valid_to is null or valid_to >= day))"
-            " from customer_segment_history as history join segments as names using (segment_id),"
-            " (select max(as_of_date) as day from customer_segments) as today"
-            " where history.lens = 'overall' group by names.name"
+def changes_by_cause(published: Path) -> dict[str, tuple[int, int]]:
+    """Return by name what customers and what new models changed of a segment in the last night, from the history."""
+    with duckdb.connect(str(published), read_only=True) as connection:
+        found = connection.execute(
+            "with last as (select max(as_of_date) as day from customer_segments), moves as ("
+            " select now.segment_id as came, old.segment_id as went, now.change_cause = 'customer_moved' as is_own"
+            " from customer_segment_history as now join customer_segment_history as old using (lens, customer_id), last"
+            " where lens = 'overall' and now.valid_from = day and old.valid_to = day)"
+            " select any_value(name), count(*) filter (where came = segment_id and is_own)"
+            " - count(*) filter (where went = segment_id and is_own),"
+            " count(*) filter (where came = segment_id and not is_own)"
+            " - count(*) filter (where went = segment_id and not is_own)"
+            " from segments, moves where lens = 'overall' group by segment_id"
         ).fetchall()
+    return {" ".join(name.split()): (own, by_model) for name, own, by_model in found}
+
+
+def test_who_grew_agrees_with_the_history_and_tells_customers_from_models(
+    pages: dict[str, ReportPage], readings: dict[str, Reading]
+) -> None:
+    changes = changes_by_cause(pages["past"].published)
     shown = figures(readings["past"], "segments-overall")
     told = {
-        shown[row, "segment_name"].text: int(figure.value or "")
-        for (row, column), figure in shown.items()
-        if column == "change_since_last_run"
+        column: {
+            shown[row, "segment_name"].text: int(figure.value or "")
+            for (row, name), figure in shown.items()
+            if name == f"{column}_since_last_run"
+        }
+        for column in ("change", "by_customers", "by_model")
     }
-    assert len({change for _, change in changes}) > 1
     # Where nothing changed the card says so without a figure.
-    assert told == {" ".join(name.split()): change for name, change in changes if change}
+    assert told["change"] == {name: sum(both) for name, both in changes.items() if any(both)}
+    assert told["by_model"] == {name: by_model for name, (_, by_model) in changes.items() if by_model}
+    assert told["by_customers"].items() >= {name: own for name, (own, by_model) in changes.items() if by_model}.items()
+    assert any(own < 0 <= own + by_model for own, by_model in changes.values())
+
+
+def test_what_a_new_model_did_is_not_called_growth(pages: dict[str, ReportPage]) -> None:
+    own = {name: change for name, (change, _) in changes_by_cause(pages["past"].published).items()}
+    html = unescape(pages["past"].html.read_text())
+    cards = re.findall(r"<article.*?</article>", html, flags=re.DOTALL)
+    for words, most in (("Grew most since", max(own.values())), ("Shrank most since", min(own.values()))):
+        (card,) = (card for card in cards if words in card)
+        name = re.search(r"<h3[^>]*><span[^>]*>(.*?)</span></h3>", card, flags=re.DOTALL)
+        assert name
+        # The night before brought a model alone: customers moved in the last night only.
+        assert own[" ".join(name[1].split())] == most != 0
+
+
+def test_new_models_are_told_with_whom_they_put_elsewhere(
+    pages: dict[str, ReportPage], readings: dict[str, Reading]
+) -> None:
+    with duckdb.connect(str(pages["past"].published), read_only=True) as published:
+        put = published.execute(
+            "select lens, valid_from, count(*) filter (where change_cause = 'model_changed'),"
+            " count(*) filter (where change_cause = 'both') from customer_segment_history"
+            " where lens in ('overall', 'financial') and change_cause in ('model_changed', 'both')"
+            " group by all order by all"
+        ).fetchall()
+    told = [
+        (query, {column: figure.value for (_, column), figure in figures(readings["past"], query).items()})
+        for query in ("new-models-financial-last-run", "new-models-overall-last-run")
+    ]
+    assert [(float(row["by_model"] or 0)) for _, row in told] == [put[0][2], put[-1][2]]
+    month = figures(readings["past"], "new-models-overall-month-ago")
+    assert [month[row, "as_of_date"].value for row in (0, 1)] == [str(day) for _, day, *_ in put[1:]]
+    assert float(month[0, "by_both"].value or 0) == put[1][3] > 0
+
+
+def test_segments_of_other_lenses_that_are_new_or_ended_say_so(
+    pages: dict[str, ReportPage], readings: dict[str, Reading]
+) -> None:
+    with duckdb.connect(str(pages["past"].published), read_only=True) as published:
+        gone = published.execute(
+            "select count(*) from customer_segment_history where segment_id = 'financial-99'"
+        ).fetchone()
+    shown = figures(readings["past"], "segments-financial")
+    status = {
+        shown[row, "segment_name"].text: one.text for (row, name), one in shown.items() if name == "born_or_ended"
+    }
+    assert gone
+    assert status.pop("Payers of old") == "ended"
+    assert set(status.values()) == {"new segment"}
+    (ended,) = (row for (row, name), one in shown.items() if name == "born_or_ended" and one.text == "ended")
+    assert int(shown[ended, "by_model_since_last_run"].value or "") == -gone[0]
 
 
 def test_the_same_file_gives_the_same_page(pages: dict[str, ReportPage]) -> None:
@@ -208,6 +276,33 @@ def test_groups_of_fewer_than_ten_people_are_not_shown(readings: dict[str, Readi
     ]
     assert len(counts) > 50
     assert min(counts) >= 10
+
+
+def test_figures_of_fewer_than_ten_answers_are_not_shown(
+    pages: dict[str, ReportPage], readings: dict[str, Reading]
+) -> None:
+    with duckdb.connect(str(pages["past"].published), read_only=True) as published:
+        carts = dict(
+            published.execute(
+                "select segment_id, sum(cart_count) from cart_abandonment where lens = 'overall' group by 1"
+            ).fetchall()
+        )
+        answers = dict(
+            published.execute(
+                "select segment_id, response_count from satisfaction"
+                " where lens = 'overall' and score_scale = 'nps_0_10'"
+            ).fetchall()
+        )
+    counted = {
+        "carts-by-segment": ("carts", "abandonment_rate", carts),
+        "promoters": ("response_count", "net_promoter_score", answers),
+    }
+    for query, (base, figure, expected) in counted.items():
+        shown = figures(readings["past"], query)
+        known = {int(shown[row, base].value or 0): shown[row, figure].value for row, name in shown if name == base}
+        assert sorted(known) == sorted(set(expected.values())), query
+        assert {count for count, value in known.items() if value is None} == {n for n in known if n < 10}, query
+        assert min(known) < 10 <= max(known), query
 
 
 @pytest.mark.parametrize("case", CASES)

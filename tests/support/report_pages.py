@@ -96,10 +96,33 @@ where now.lens = 'overall'
 group by all;
 
 insert into segmentation_runs
-select * replace (as_of_date - 1 as as_of_date) from segmentation_runs where lens = 'overall'
+select * replace (as_of_date - 1 as as_of_date, 'the one before' as model_version)
+from segmentation_runs where lens = 'overall'
 union all
-select * replace (cast(as_of_date - interval 1 month as date) as as_of_date)
+select * replace (cast(as_of_date - interval 1 month as date) as as_of_date, 'the first' as model_version)
 from segmentation_runs where lens = 'overall';
+
+-- Another lens, whose new model put a third of the customers elsewhere and ended the segment that they were in.
+insert into segmentation_runs
+select * replace (as_of_date - 1 as as_of_date, 'the first' as model_version)
+from segmentation_runs where lens = 'financial';
+insert into segments
+select * replace (
+    'financial-99' as segment_id, 'financial-99' as segment_key, 'Payers of old' as name,
+    cast($as_of - 1 as date) as created_as_of, $as_of as retired_as_of
+)
+from segments where lens = 'financial' order by segment_id limit 1;
+insert into customer_segment_history
+select lens, customer_id, 'financial-99', 'Payers of old', cast($as_of - 1 as date), $as_of, 'new'
+from customer_segment_history where lens = 'financial' and hash(customer_id) % 3 = 0;
+update customer_segment_history set change_cause = 'model_changed'
+where lens = 'financial' and hash(customer_id) % 3 = 0 and segment_id <> 'financial-99';
+delete from segment_transitions where lens = 'financial';
+insert into segment_transitions
+select valid_from, lens, 'financial-99', 'Payers of old', segment_id, segment_name, count(*), 0, count(*), 0
+from customer_segment_history
+where lens = 'financial' and change_cause = 'model_changed'
+group by all;
 
 create temp table one_summary as
 select * from financial_summary where lens = 'overall' and as_of_date = $as_of order by segment_id limit 1;

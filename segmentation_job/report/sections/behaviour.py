@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 from segmentation_job.report.blocks import Chart, Column, Section, present, table_of
 from segmentation_job.report.figures import sentence
+from segmentation_job.report.published_file import Answer
 from segmentation_job.report.sections.forms import bars_of, by_segment, extremes
 from segmentation_job.report.view import View
 
@@ -20,7 +23,7 @@ select
     segment_name,
     sum(cart_count)::bigint as carts,
     sum(abandoned_cart_count)::bigint as abandoned,
-    sum(abandoned_cart_count) / nullif(sum(cart_count), 0) as abandonment_rate,
+    if(sum(cart_count) < 10, null, sum(abandoned_cart_count) / sum(cart_count)) as abandonment_rate,
     sum(abandoned_amount) as abandoned_amount
 from cart_abandonment
 where as_of_date = $as_of and lens = $lens
@@ -29,7 +32,12 @@ order by abandonment_rate desc nulls last, segment_id
 """
 
 CARTS_BY_DEVICE_SQL = """
-select device, cart_count, abandoned_cart_count, cart_abandonment_rate, abandoned_amount
+select
+    device,
+    cart_count,
+    abandoned_cart_count,
+    if(cart_count < 10, null, cart_abandonment_rate) as cart_abandonment_rate,
+    abandoned_amount
 from cart_abandonment
 where as_of_date = $as_of and lens = 'all'
 order by cart_abandonment_rate desc nulls last, device
@@ -40,32 +48,44 @@ select
     segment_id,
     segment_name,
     response_count,
-    score_mean,
-    promoter_share,
-    detractor_share,
-    net_promoter_score
+    if(response_count < 10, null, score_mean) as score_mean,
+    if(response_count < 10, null, promoter_share) as promoter_share,
+    if(response_count < 10, null, detractor_share) as detractor_share,
+    if(response_count < 10, null, net_promoter_score) as net_promoter_score
 from satisfaction
-where as_of_date = $as_of and lens = $lens and score_scale = 'nps_0_10' and net_promoter_score is not null
-order by net_promoter_score desc, segment_id
+where as_of_date = $as_of and lens = $lens and score_scale = 'nps_0_10'
+order by net_promoter_score desc nulls last, segment_id
 """
 
 FEEDBACK_SQL = """
+with told as (
+    select
+        segment_id,
+        segment_name,
+        coalesce(sum(feedback_count) filter (where feedback_type = 'complaint'), 0)::bigint as complaints,
+        coalesce(sum(customer_count) filter (where feedback_type = 'complaint'), 0)::bigint as complainants,
+        coalesce(sum(response_count) filter (where score_scale = 'stars_1_5'), 0)::bigint as reviews,
+        avg(score_mean) filter (where score_scale = 'stars_1_5') as stars
+    from satisfaction
+    where as_of_date = $as_of and lens = $lens
+    group by segment_id, segment_name
+)
+
 select
-    satisfaction.segment_id,
-    satisfaction.segment_name,
-    sum(satisfaction.feedback_count) filter (where satisfaction.feedback_type = 'complaint')::bigint as complaints,
-    1000 * sum(satisfaction.feedback_count) filter (where satisfaction.feedback_type = 'complaint')
-    / nullif(any_value(financial_summary.customer_count), 0) as complaints_per_thousand,
-    avg(satisfaction.score_mean) filter (where satisfaction.score_scale = 'stars_1_5') as stars
-from satisfaction
+    told.segment_id,
+    told.segment_name,
+    told.complaints,
+    if(told.complainants < 10, null, 1000 * told.complaints / nullif(financial_summary.customer_count, 0))
+        as complaints_per_thousand,
+    told.reviews,
+    if(told.reviews < 10, null, told.stars) as stars
+from told
 inner join financial_summary
     on
-        satisfaction.lens = financial_summary.lens
-        and satisfaction.segment_id = financial_summary.segment_id
-        and satisfaction.as_of_date = financial_summary.as_of_date
-where satisfaction.as_of_date = $as_of and satisfaction.lens = $lens
-group by satisfaction.segment_id, satisfaction.segment_name
-order by complaints_per_thousand desc nulls last, satisfaction.segment_id
+        told.segment_id = financial_summary.segment_id
+        and financial_summary.lens = $lens
+        and financial_summary.as_of_date = $as_of
+order by complaints_per_thousand desc nulls last, told.segment_id
 """
 
 
@@ -122,6 +142,7 @@ def behaviour_section(view: View) -> Section:
                 ),
             ),
             words="of carts",
+            note=_few(carts, "abandonment_rate", "carts"),
         ),
         bars_of(
             "carts-by-device",
@@ -142,6 +163,7 @@ def behaviour_section(view: View) -> Section:
         ),
     ]
     promoters = view.file.ask("promoters", PROMOTERS_SQL, lens=view.lens, as_of=view.as_of)
+    liked = [row for row in promoters if row["net_promoter_score"] is not None]
     feedback = view.file.ask("feedback", FEEDBACK_SQL, lens=view.lens, as_of=view.as_of)
     if not feedback:
         absent.append(sentence("Satisfaction is not known: the source has no surveys, reviews or complaints."))
@@ -161,11 +183,14 @@ def behaviour_section(view: View) -> Section:
                     Column("Net promoter score", "net_promoter_score", "signed_digit"),
                 ),
             ),
-            finding=extremes(
-                list(promoters), ("net_promoter_score", "signed_digit"), ("segment_name", "text"), "net promoter score"
+            words="points",
+            finding=sentence(
+                "The share who would recommend it less the share who would not, in points. {extremes}",
+                extremes=extremes(liked, ("net_promoter_score", "signed_digit"), ("segment_name", "text"), "points"),
             )
-            if promoters
+            if liked
             else None,
+            note=_few(promoters, "net_promoter_score", "answers"),
         ),
         bars_of(
             "complaints",
@@ -177,10 +202,19 @@ def behaviour_section(view: View) -> Section:
                 *by_segment(
                     Column("Complaints, 365 days", "complaints", "count"),
                     Column("Per thousand customers", "complaints_per_thousand", "one_digit"),
+                    Column("Reviews", "reviews", "count"),
                     Column("Stars of reviews, mean", "stars", "one_digit"),
                 ),
             ),
             words="per thousand customers",
+            note=_few(feedback, "complaints_per_thousand", "people who complained"),
         ),
     ]
     return Section("behaviour", "Funnel, carts and satisfaction", present(charts), absent=tuple(absent))
+
+
+def _few(found: Answer, column: str, what: str) -> Markup | None:
+    """Say that a figure of a few is not shown: one of two carts would be the headline."""
+    if all(row[column] is not None for row in found):
+        return None
+    return sentence("Not shown where there are fewer than 10 {what}.", what=what)

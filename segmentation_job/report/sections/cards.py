@@ -11,7 +11,7 @@ from segmentation_job.report.charts import Bar, Group, bars
 from segmentation_job.report.figures import Figure, sentence
 from segmentation_job.report.palette import QUIET, segment_colour
 from segmentation_job.report.published_file import Answer, Row
-from segmentation_job.report.sections.changes import Since, compared_with, grown_and_shrunk
+from segmentation_job.report.sections.changes import Since, by_cause, compared_with, grown_and_shrunk
 from segmentation_job.report.view import View
 
 
@@ -36,7 +36,7 @@ class Card:
     traits: Figure | None
     action: Figure | None
     origin: Markup
-    badges: tuple[str, ...]
+    badges: tuple[Markup, ...]
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ def cards_of(view: View, sizes: Answer, totals: Answer) -> Cards:
     """Return a card for each segment that holds customers, most spend first."""
     compared = compared_with(view)
     living = [row for row in sizes if row.number_of("customers")]
-    badges: dict[str, list[str]] = {row.text("segment_id"): [] for row in sizes}
+    badges: dict[str, list[Markup]] = {row.text("segment_id"): [] for row in sizes}
     if living and living[0].number_of("spend_amount_90d") > 0:
-        badges[living[0].text("segment_id")].append("Most valuable")
+        badges[living[0].text("segment_id")].append(Markup("Most valuable in total"))
     if compared:
         grown, shrunk = grown_and_shrunk(sizes, compared[-1])
         for row, word in ((grown, "Grew most"), (shrunk, "Shrank most")):
             if row:
-                badges[row.text("segment_id")].append(word)
+                badges[row.text("segment_id")].append(sentence("{word} since {date}", word=word, date=compared[-1].day))
     lead = sentence(
         "{segments} {word} of {customers} customers at {date}, most spend first. Spend is that of the last"
         " 90 days{margin}, in the shop's currency.",
@@ -71,7 +71,7 @@ def cards_of(view: View, sizes: Answer, totals: Answer) -> Cards:
     return Cards(lead, tuple(_card(row, compared, badges[row.text("segment_id")]) for row in living))
 
 
-def _card(row: Row, compared: list[Since], badges: list[str]) -> Card:
+def _card(row: Row, compared: list[Since], badges: list[Markup]) -> Card:
     shares = [
         Share("of customers", row.figure("customer_share", "share"), _percent(row, "customer_share")),
         Share("of spend", row.figure("spend_share", "share"), _percent(row, "spend_share")),
@@ -103,17 +103,18 @@ def _trend(row: Row, compared: list[Since]) -> Markup:
         return Markup("First run: no trend yet")
     parts = []
     for since in compared:
-        change = row.number_of(f"change_{since.ending}")
-        if not change:
+        change, by_model = row.number_of(f"change_{since.ending}"), row.number_of(f"by_model_{since.ending}")
+        if not change and not by_model:
             parts.append(sentence('<span aria-hidden="true">=</span> unchanged since {date}', date=since.day))
             continue
-        arrow = "▲" if change > 0 else "▼"
+        # What a model did is neither growth nor loss: no arrow.
+        arrow = "" if by_model else "▲" if change > 0 else "▼"
         parts.append(
             sentence(
-                '<span aria-hidden="true">{arrow}</span> {change} since {date}',
+                '<span aria-hidden="true">{arrow}</span> since {date}: {change}',
                 arrow=arrow,
-                change=row.figure(f"change_{since.ending}", "change"),
                 date=since.day,
+                change=by_cause(row, since),
             )
         )
     return Markup("<br>").join(parts)

@@ -85,7 +85,7 @@ def map_chart(view: View) -> Chart | None:
     names = {row.text("segment_id"): row.figure("segment_name", "text") for row in drawn}
     return Chart(
         key,
-        "How do the segments lie to each other?",
+        "How near are the segments to each other?",
         sentence(
             "Each dot is one of {drawn} customers of the model's sample; near dots shop alike. The largest group here:"
             " {name}. {directions}",

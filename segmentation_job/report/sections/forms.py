@@ -27,11 +27,13 @@ def bars_of(
     finding: Markup | None = None,
     is_of_segments: bool = True,
     interval: tuple[str, str] | None = None,
+    note: Markup | None = None,
 ) -> Chart | None:
     """Return a bar per row in the order of the rows; None where no row has the value.
 
     value, label: column and form of the bar and of what stands above it. words: what follows the figure. finding: the
-    sentence; else the highest and the lowest are named. interval: columns with the ends of the bar's whisker.
+    sentence; else the highest and the lowest are named. interval: columns with the ends of the bar's whisker. note:
+    what stands below.
     """
     known = [row for row in rows if row[value[0]] is not None]
     if not known:
@@ -52,7 +54,7 @@ def bars_of(
         for row in known[:DRAWN_BARS]
     ]
     said = finding or extremes(known, value, label, words, is_of_segments or len(known) <= 6)
-    return Chart(key, question, said, bars(groups, key), table)
+    return Chart(key, question, said, bars(groups, key), table, note)
 
 
 def colour_of(row: Row) -> Colour:
@@ -93,11 +95,12 @@ def shares_in_a_grid(
     colour: Callable[[float], Colour] | None = None,
     scale: Scale = FROM_NOTHING,
     says_figures: bool = True,
+    makes_room: bool = False,
 ) -> Chart | None:
     """Return a grid of one answer's rows: what stands in row_column down, what stands in column_column across.
 
     row_keys: the rows in the order in which they are drawn; those without a value are left out. colour: of a value; by
-    default from nothing to the highest.
+    default from nothing to the highest. makes_room: whether columns go into further panels until the figures fit.
     """
     cells: dict[tuple[object, object], Row] = {}
     columns: dict[object, Figure] = {}
@@ -130,6 +133,7 @@ def shares_in_a_grid(
         key,
         scale=scale,
         says_figures=says_figures,
+        makes_room=makes_room,
     )
     return Chart(key, question, finding, drawn, table)
 

@@ -20,11 +20,19 @@ chosen as (
     select as_of_date from dates where (place - 1) % greatest(1, cast(ceil(dates / 24) as integer)) = 0
 )
 
-select as_of_date, segment_id, segment_name, customer_count
+select
+    as_of_date,
+    segment_id,
+    segment_name,
+    customer_count,
+    customer_count / nullif(first_value(customer_count) over (partition by segment_id order by as_of_date), 0) - 1
+        as change_share
 from financial_summary
 where lens = $lens and as_of_date in (select as_of_date from chosen)
 order by as_of_date, segment_id
 """
+
+BY_MODEL = "by_model_since_month_ago"
 
 
 def history_chart(view: View, sizes: Answer) -> Chart | None:
@@ -47,6 +55,7 @@ def history_chart(view: View, sizes: Answer) -> Chart | None:
                 seen[0].figure("customer_count", "count"),
                 seen[-1].figure("customer_count", "count"),
                 segment_colour(size.text("segment_id")),
+                seen[-1].figure("change_share", "share_change"),
             )
         )
     begin, end = found.row(0).figure("as_of_date", "date"), found.row(-1).figure("as_of_date", "date")
@@ -54,7 +63,10 @@ def history_chart(view: View, sizes: Answer) -> Chart | None:
         key,
         "How did the segments grow?",
         sentence(
-            "Customers of each segment from {begin} to {end}. Each line has a scale of its own.", begin=begin, end=end
+            "Customers of each segment from {begin} to {end}. Each line has a scale of its own.{models}",
+            models=" What new models changed is in it." if any(size.number_of(BY_MODEL) for size in sizes) else "",
+            begin=begin,
+            end=end,
         ),
         sparks(lines, begin, end, key),
         table_of(
@@ -62,5 +74,6 @@ def history_chart(view: View, sizes: Answer) -> Chart | None:
             Column("Date", "as_of_date", "date"),
             Column("Segment", "segment_name", segment="segment_id"),
             Column("Customers", "customer_count", "count"),
+            Column("Since the first date", "change_share", "share_change"),
         ),
     )

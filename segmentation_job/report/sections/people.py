@@ -82,6 +82,9 @@ group by attribute
 order by attribute
 """
 
+# Segments that differ from all customers by less than this, in shares, are told to differ hardly.
+HARDLY = 0.05
+
 PERSONAL = (
     ("age_band", "How old are the customers of each segment?"),
     ("gender", "Which gender do they have?"),
@@ -152,6 +155,7 @@ def attribute_chart(view: View, sizes: Answer, attribute: str, question: str) ->
     if not told:
         return None
     most = max(told, key=lambda row: row.number_of("difference"))
+    differs = max(abs(row.number_of("difference")) for row in told) >= HARDLY
     whole = found.row(0)
     return shares_in_a_grid(
         name,
@@ -173,8 +177,11 @@ def attribute_chart(view: View, sizes: Answer, attribute: str, question: str) ->
             ),
         ),
         sentence(
-            "Known of {known} of {customers} customers. Most above the usual: “{value}” makes {share} of {name}, and"
-            " {everybody} of all.",
+            "{hardly}Known of {known} of {customers} customers. Most above the usual: “{value}” makes {share} of"
+            " {name}, and {everybody} of all.",
+            hardly=""
+            if differs
+            else sentence("{what} hardly differs between the segments. ", what=name.removesuffix("-band").capitalize()),
             known=whole.figure("known", "count"),
             customers=whole.figure("customers", "count"),
             value=most.figure("attribute_value", "text"),
@@ -182,6 +189,7 @@ def attribute_chart(view: View, sizes: Answer, attribute: str, question: str) ->
             name=most.figure("segment_name", "text"),
             everybody=most.figure("share_of_all_known", "share"),
         ),
+        makes_room=True,
     )
 
 

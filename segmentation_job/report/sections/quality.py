@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from markupsafe import Markup
+
 from segmentation_job.report.blocks import Chart, Column, Section, Table, present, table_of
 from segmentation_job.report.charts import Bar, Group, bars
 from segmentation_job.report.figures import sentence
@@ -57,6 +59,32 @@ order by lens <> $lens, lens
 """
 
 
+# The model in effect beside the one that it came from.
+MODEL_SQL = """
+select
+    model.effective_from,
+    model.fitted_as_of,
+    model.customers_fitted,
+    before.effective_from as before_from,
+    before.algorithm = model.algorithm and before.k = model.k as kept_its_kind
+from models as model
+inner join models as before on model.parent_version = before.model_version and model.lens = before.lens
+where
+    model.lens = $lens
+    and model.model_version = (
+        select any_value(model_version) from segmentation_runs where lens = $lens and as_of_date = $as_of
+    )
+limit 1
+"""
+
+WORDS = Markup(
+    "In plain words: the incumbent is the model that was in effect before. Held-out R² says how much of what customers"
+    " did afterwards a segmentation foretells, from nothing to all of it. RFM is the old way to sort customers, by how"
+    " lately, how often and for how much they bought. K-means, bisecting k-means and FAMD are ways to find groups that"
+    " are alike within; outliers are customers who lie far from every group."
+)
+
+
 def quality_section(view: View) -> Section:
     """Return the figures of the model in effect and of all that competed with it."""
     found = view.file.ask("candidates", CANDIDATES_SQL, lens=view.lens, as_of=view.as_of)
@@ -72,13 +100,34 @@ def quality_section(view: View) -> Section:
                 reason=mine.figure("choice_reason", "text"),
             )
         )
+    said += [
+        _replaced(row) for row in view.file.ask("model-and-its-parent", MODEL_SQL, lens=view.lens, as_of=view.as_of)
+    ]
     if mine["held_out_value"] is None:
         said.append(sentence("The history was too short to hold the segments against what came afterwards."))
+    if said:
+        said.append(WORDS)
     return Section(
         "quality",
         "How good the segmentation is",
         present([value_chart(found), stability_chart(found), lenses_chart(runs)]),
         sentences=tuple(said),
+    )
+
+
+def _replaced(row: Row) -> Markup:
+    """Say that a model took another's place, and what is new in it: a refit may keep its kind and move its middles."""
+    day = row.figure("effective_from", "date")
+    if not row["kept_its_kind"]:
+        return sentence(
+            "This model took the place of another on {date}, of another kind or number of segments.", date=day
+        )
+    return sentence(
+        "This model took the place of another on {date}. The algorithm and the number of segments stayed (“the"
+        " incumbent stays” means no more than that), but where the middle of each segment lies was computed anew from"
+        " the customers of {fitted}. That alone puts some customers into another segment.",
+        date=day,
+        fitted=row.figure("fitted_as_of", "date"),
     )
 
 
@@ -180,7 +229,9 @@ def lenses_chart(runs: Answer) -> Chart | None:
         label=("lens", "text"),
         words="outliers",
         finding=sentence(
-            "Customers who lie far from every segment. Highest: {lens}, {share}.",
+            "Customers who lie far from every segment (outliers), in each lens: {share}."
+            if len({str(row.figure("outlier_share", "share")) for row in runs}) == 1
+            else "Customers who lie far from every segment (outliers). Highest: {lens}, {share}.",
             lens=max(runs, key=lambda row: row.number_of("outlier_share")).figure("lens", "text"),
             share=max(runs, key=lambda row: row.number_of("outlier_share")).figure("outlier_share", "share"),
         ),

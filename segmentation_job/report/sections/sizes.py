@@ -31,6 +31,26 @@ at_month_ago as (
     group by segment_id
 ),
 
+-- What the run that brought a new model gave to a segment and took from it: nothing that a customer did.
+put as (
+    select to_segment_id as segment_id, as_of_date, model_changed + "both" as customers
+    from segment_transitions
+    where lens = $lens and as_of_date <= $as_of and to_segment_id is not null
+    union all
+    select from_segment_id, as_of_date, -(model_changed + "both")
+    from segment_transitions
+    where lens = $lens and as_of_date <= $as_of and from_segment_id is not null
+),
+
+by_model as (
+    select
+        segment_id,
+        sum(customers) filter (where as_of_date > cast($last_run as date)) as since_last_run,
+        sum(customers) filter (where as_of_date > cast($month_ago as date)) as since_month_ago
+    from put
+    group by segment_id
+),
+
 known as (
     select segment_id from labelled
     union
@@ -45,11 +65,16 @@ sizes as (
         coalesce(labelled.customers, 0) as customers,
         if(cast($last_run as date) is null, null, coalesce(at_last_run.customer_count, 0)) as customers_at_last_run,
         if(cast($month_ago as date) is null, null, coalesce(at_month_ago.customer_count, 0)) as customers_month_ago,
+        if(cast($last_run as date) is null, null, coalesce(by_model.since_last_run, 0))::bigint
+            as by_model_since_last_run,
+        if(cast($month_ago as date) is null, null, coalesce(by_model.since_month_ago, 0))::bigint
+            as by_model_since_month_ago,
         coalesce(money.spend_amount_90d, 0) as spend_amount_90d,
         money.margin_amount_365d
     from known
     left join labelled on known.segment_id = labelled.segment_id
     left join money on known.segment_id = money.segment_id
+    left join by_model on known.segment_id = by_model.segment_id
     left join at_last_run on known.segment_id = at_last_run.segment_id
     left join at_month_ago on known.segment_id = at_month_ago.segment_id
 )
@@ -62,9 +87,11 @@ select
     sizes.spend_amount_90d / nullif(sizes.customers, 0) as spend_per_customer,
     sizes.margin_amount_365d / nullif(sum(sizes.margin_amount_365d) over (), 0) as margin_share,
     sizes.customers - sizes.customers_at_last_run as change_since_last_run,
+    sizes.customers - sizes.customers_at_last_run - sizes.by_model_since_last_run as by_customers_since_last_run,
     (sizes.customers - sizes.customers_at_last_run)
     / nullif(sizes.customers_at_last_run, 0) as change_share_since_last_run,
     sizes.customers - sizes.customers_month_ago as change_since_month_ago,
+    sizes.customers - sizes.customers_month_ago - sizes.by_model_since_month_ago as by_customers_since_month_ago,
     (sizes.customers - sizes.customers_month_ago)
     / nullif(sizes.customers_month_ago, 0) as change_share_since_month_ago,
     regexp_replace(
@@ -76,7 +103,12 @@ select
     segments.relation,
     segments.parent_segment_ids,
     segments.created_as_of,
-    segments.retired_as_of
+    segments.retired_as_of,
+    case
+        when sizes.customers = 0 and segments.retired_as_of is not null then 'ended'
+        when segments.created_as_of > cast($last_run as date) then 'new segment'
+        else ''
+    end as born_or_ended
 from sizes
 left join segments on sizes.segment_id = segments.segment_id and segments.lens = $lens
 order by sizes.spend_amount_90d desc, sizes.customers desc, sizes.segment_id
