@@ -16,6 +16,20 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """Give the place to write a file to, and put it in the target's place at the end of the block, on disk.
+
+    Whoever opens the target meets the old file or the new one. A block that fails, or is killed, leaves the target as
+    it was, and beside it `.<name>.unfinished`, which the next one writes over.
+    """
+    unfinished = target.with_name(f".{target.name}.unfinished")
+    yield unfinished
+    sync(unfinished)
+    unfinished.replace(target)
+    sync(target.parent)
+
+
 def point_link(link: Path, target: Path) -> None:
     """Let a symbolic link point to a file, in one step: a reader meets the old target or the new, never none."""
     link.parent.mkdir(parents=True, exist_ok=True)

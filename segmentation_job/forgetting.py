@@ -33,7 +33,6 @@ from segmentation_job.landing.removal import (
 from segmentation_job.prepared_change import Move, commit_change, sole_change
 from segmentation_job.publishing import kept_files, report_beside, rewrite_without, sweep_leftovers
 from segmentation_job.report.rendering import render_report
-from segmentation_job.reporting import put_report
 from segmentation_job.runs.forgetting import (
     Pruned,
     customers_in,
@@ -351,7 +350,7 @@ def _rewrite_published(settings: Settings, customers: frozenset[str], now: datet
             rewritten[night.path] = target
             # Its counts and its map of customers are of everybody.
             if report_beside(night.path).exists():
-                put_report(render_report(target).encode(), report_beside(target))
+                report_beside(target).write_bytes(render_report(target).encode())
     return rewritten
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from segmentation_job.data_dictionary import Table, duckdb_type, read_dictionary
+from segmentation_job.durable_files import written_whole
 from segmentation_job.errors import SegmentationError
 
 # What dbt puts the two files in place of, where it makes a static page itself.
@@ -92,9 +93,8 @@ def main(target: Path, page: Path) -> None:
     manifest = json.loads((target / "manifest.json").read_text())
     joined = joined_manifest(manifest, read_dictionary())
     page.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = page.with_name(f".{page.name}.unfinished")
-    unfinished.write_text(lineage_page((target / "index.html").read_text(), joined))
-    unfinished.replace(page)
+    with written_whole(page) as unfinished:
+        unfinished.write_text(lineage_page((target / "index.html").read_text(), joined))
     print(f"Open {page}; the button at the lower right shows the lineage.")
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from segmentation_job.durable_files import point_link, sync
+from segmentation_job.durable_files import point_link, sync, written_whole
 from segmentation_job.errors import WarehouseLockedError
 
 JOURNAL_NAME: Final = "journal.json"
@@ -76,11 +76,8 @@ def commit_change(folder: Path, moves: Sequence[Move]) -> None:
     for move in moves:
         if move.kind == "replace":
             sync(Path(move.prepared))
-    unfinished = folder / f"{JOURNAL_NAME}.unfinished"
-    unfinished.write_text(json.dumps([asdict(move) for move in moves]))
-    sync(unfinished)
-    unfinished.replace(folder / JOURNAL_NAME)
-    sync(folder)
+    with written_whole(folder / JOURNAL_NAME) as unfinished:
+        unfinished.write_text(json.dumps([asdict(move) for move in moves]))
     put_in_place(folder)
 
 

@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from segmentation_job.data_dictionary import LENS, column_descriptions
-from segmentation_job.durable_files import one_at_a_time, point_link, sync
+from segmentation_job.durable_files import one_at_a_time, point_link, sync, written_whole
 from segmentation_job.errors import SegmentationError
 from segmentation_job.lock_holder import locks_explained
 from segmentation_job.run_log import read_run_log
@@ -288,13 +288,10 @@ def export_segments(link: Path, target: Path) -> int:
         raise SegmentationError(f"{link} does not exist: nothing is published yet. Run `make run` first.")
     if not target.parent.is_dir():
         raise SegmentationError(f"{target.parent} is no folder: create it first.")
-    unfinished = target.with_name(f".{target.name}.unfinished")
-    with duckdb.connect(str(link), read_only=True) as connection:
-        quoted = str(unfinished).replace("'", "''")
+    with written_whole(target) as unfinished, duckdb.connect(str(link), read_only=True) as connection:
+        quoted = _quoted(unfinished)
         connection.execute(f"copy (select * from customer_segments order by lens, customer_id) to '{quoted}' {options}")
         rows = connection.execute("select count(*) from customer_segments").fetchall()[0][0]
-    sync(unfinished)
-    unfinished.replace(target)
     return int(rows)
 
 

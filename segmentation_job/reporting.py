@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from segmentation_job.durable_files import one_at_a_time, sync
+from segmentation_job.durable_files import one_at_a_time, written_whole
 from segmentation_job.errors import SegmentationError
 from segmentation_job.publishing import KeptNight, point_reports, report_beside, served_night
 from segmentation_job.report.rendering import render_report
@@ -40,16 +40,8 @@ def show_report(page: bytes, night: KeptNight, serving_link: Path) -> WrittenRep
     with one_at_a_time(published_dir.parent):
         if not night.path.exists():
             raise SegmentationError(f"{night.path} went while its report was drawn: a newer one is served by now.")
-        put_report(page, target)
+        with written_whole(target) as unfinished:
+            unfinished.write_bytes(page)
         point_reports(published_dir, serving_link)
         is_latest = served_night(published_dir).night == night
     return WrittenReport(target, night.as_of, len(page), is_latest)
-
-
-def put_report(page: bytes, target: Path) -> None:
-    """Write a page to a file, whole or not at all."""
-    unfinished = target.with_name(f".{target.name}.unfinished")
-    unfinished.write_bytes(page)
-    sync(unfinished)
-    unfinished.replace(target)
-    sync(target.parent)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from segmentation_job.durable_files import written_whole
+
 RUN_ID_VARIABLE = "SEGMENTATION_RUN_ID"
 """Set by whoever starts all steps of one run: Airflow's run id."""
 
@@ -110,12 +112,8 @@ def drop_steps_before(path: Path, start: datetime) -> None:
     """
     with _no_other_writer(path):
         _, kept = _old_and_kept_lines(path, start)
-        unfinished = path.with_name(f".{path.name}.unfinished")
-        with unfinished.open("wb") as file:
+        with written_whole(path) as unfinished, unfinished.open("wb") as file:
             file.writelines(kept)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
 
 
 def _old_and_kept_lines(path: Path, start: datetime) -> tuple[list[bytes], list[bytes]]:

@@ -119,6 +119,29 @@ def _by_segment(metric: str, y_format: str, **more: Any) -> dict[str, Any]:
     )
 
 
+def _bands(title: str, attribute: str) -> Chart:
+    """The share of each band of an attribute in each segment."""
+    return Chart(
+        title,
+        "demographic_distribution",
+        "echarts_timeseries_bar",
+        _bars(
+            "segment_name",
+            ["share"],
+            ".0%",
+            groupby=["attribute_value"],
+            horizontal=True,
+            stack="Expand",
+            show_legend=True,
+            sort_series_type="name",
+            sort_series_ascending=True,
+        ),
+        6,
+        48,
+        where=(("attribute", "==", attribute),),
+    )
+
+
 def _lines(metrics: list[str], y_format: str, groupby: list[str], x: str = "as_of_date", **more: Any) -> dict[str, Any]:
     return {
         "x_axis": x,
@@ -466,44 +489,8 @@ FAMILIES: Final = Tab(
     "By segment at the chosen date. What the source has nothing of is left empty.",
     (
         (
-            Chart(
-                "How old are they?",
-                "demographic_distribution",
-                "echarts_timeseries_bar",
-                _bars(
-                    "segment_name",
-                    ["share"],
-                    ".0%",
-                    groupby=["attribute_value"],
-                    horizontal=True,
-                    stack="Expand",
-                    show_legend=True,
-                    sort_series_type="name",
-                    sort_series_ascending=True,
-                ),
-                6,
-                48,
-                where=(("attribute", "==", "age_band"),),
-            ),
-            Chart(
-                "What do they earn?",
-                "demographic_distribution",
-                "echarts_timeseries_bar",
-                _bars(
-                    "segment_name",
-                    ["share"],
-                    ".0%",
-                    groupby=["attribute_value"],
-                    horizontal=True,
-                    stack="Expand",
-                    show_legend=True,
-                    sort_series_type="name",
-                    sort_series_ascending=True,
-                ),
-                6,
-                48,
-                where=(("attribute", "==", "income_band"),),
-            ),
+            _bands("How old are they?", "age_band"),
+            _bands("What do they earn?", "income_band"),
         ),
         (
             Chart(

@@ -1,12 +1,12 @@
 """Demonstration data, put where a source's own files would land."""
 
 import importlib.resources
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from segmentation_job.durable_files import written_whole
 from segmentation_job.errors import SourceNotReadyError
 from segmentation_job.landing.declaration import SourceDeclaration
 from segmentation_job.landing.simulated_shop.options import ShopOptions
@@ -75,8 +75,5 @@ def _origins(source: str, source_dir: Path) -> Iterator[Path]:
 
 def _copy_whole(origin: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.name}.unfinished")
-    shutil.copyfile(origin, unfinished)
-    with unfinished.open("rb") as file:
-        os.fsync(file.fileno())
-    unfinished.replace(target)
+    with written_whole(target) as unfinished:
+        shutil.copyfile(origin, unfinished)
