@@ -86,9 +86,9 @@ def segment_date(
 
 def _clear_candidates(warehouse: Warehouse, as_of: date) -> None:
     for table in ("labels", "runs", "run_inputs", "run_dates", "skipped_lenses", "segment_alarms"):
-        warehouse.rows(f"delete from candidate.{table} where as_of_date = ?", (as_of,))
+        warehouse.delete(f"candidate.{table}", {"as_of_date": as_of})
     for table in MODEL_TABLES:
-        warehouse.rows(f"delete from candidate.{table} where run_date = ?", (as_of,))
+        warehouse.delete(f"candidate.{table}", {"run_date": as_of})
 
 
 def _segment_lens(

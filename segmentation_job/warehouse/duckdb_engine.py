@@ -1,6 +1,7 @@
 """The warehouse on one machine: a DuckDB file that one process writes at a time."""
 
 import hashlib
+import itertools
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -120,6 +121,39 @@ class DuckDBWarehouse:
         finally:
             self._connection.unregister("rows_to_append")
 
+    def delete(self, table: str, key: Mapping[str, object]) -> None:
+        condition, values = _condition(key)
+        self._connection.execute(f"delete from {table} where {condition}", values)
+
+    def copy_rows(self, origin: str, destination: str, key: Mapping[str, object]) -> None:
+        names = ", ".join(f'"{column}"' for column in self.columns(destination))
+        condition, values = _condition(key)
+        self._connection.execute(
+            f"insert into {destination} ({names}) select {names} from {origin} where {condition} order by all", values
+        )
+
+    def replace_rows(
+        self, table: str, key: Mapping[str, object], old: tuple[str, Sequence[object]], new: str
+    ) -> None:
+        condition, parameters = old
+        fixed, values = _condition(key, after=len(parameters))
+        self._connection.execute(f"delete from {table} where {fixed} and ({condition})", [*parameters, *values])
+        self._connection.execute(f"insert into {table} by name select * from {new} order by all")
+
+    def create_temporary(self, name: str, rows: str | pa.Table, parameters: Sequence[object] = ()) -> None:
+        if isinstance(rows, str):
+            self._connection.execute(f"create or replace temporary table {name} as {rows}", list(parameters))
+            return
+        self._connection.register("rows_to_keep", rows)
+        try:
+            self._connection.execute(f"create or replace temporary table {name} as select * from rows_to_keep")
+        finally:
+            self._connection.unregister("rows_to_keep")
+
+    def drop_temporary(self, *names: str) -> None:
+        for name in names:
+            self._connection.execute(f"drop table if exists {name}")
+
     def move_rows(self, origin: str, destination: str, key: Mapping[str, object]) -> None:
         origin_columns = self.columns(origin)
         if not self.has_table(destination):
@@ -133,7 +167,7 @@ class DuckDBWarehouse:
                     f"{origin}.{column} is {kind}, but {destination}.{column} is {destination_columns[column]}: a "
                     "column's type cannot change under rows that are kept. Give the column a new name."
                 )
-        self._delete(destination, key)
+        self.delete(destination, key)
         names = ", ".join(f'"{column}"' for column in origin_columns)
         condition, values = _condition(key)
         self._connection.execute(
@@ -224,13 +258,13 @@ class DuckDBWarehouse:
             changed = str(sql).replace(old, new)
             self._connection.execute(changed.replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1))
 
-    def _delete(self, table: str, key: Mapping[str, object]) -> None:
-        condition, values = _condition(key)
-        self._connection.execute(f"delete from {table} where {condition}", values)
 
-
-def _condition(key: Mapping[str, object]) -> tuple[str, list[object]]:
-    return " and ".join(f'"{column}" = ?' for column in key) or "1 = 1", list(key.values())
+def _condition(key: Mapping[str, object], *, after: int | None = None) -> tuple[str, list[object]]:
+    """The key as a condition, and its values. after: the parameters that stand before them, where these have numbers."""
+    marks = (f"${number}" if after is not None else "?" for number in itertools.count((after or 0) + 1))
+    return " and ".join(f'"{column}" = {mark}' for column, mark in zip(key, marks, strict=False)) or "1 = 1", list(
+        key.values()
+    )
 
 
 def _quoted(path: Path) -> str:

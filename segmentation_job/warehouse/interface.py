@@ -48,6 +48,31 @@ class Warehouse(Protocol):
         """Append rows to a table, columns matched by name."""
         ...
 
+    def delete(self, table: str, key: Mapping[str, object]) -> None:
+        """Take away the rows with the key's values; where the table is large, by columns that its rows are kept by."""
+        ...
+
+    def copy_rows(self, origin: str, destination: str, key: Mapping[str, object]) -> None:
+        """Append the origin's rows with the key's values to the destination, in the columns that it has."""
+        ...
+
+    def replace_rows(
+        self, table: str, key: Mapping[str, object], old: tuple[str, Sequence[object]], new: str
+    ) -> None:
+        """Put the rows of a temporary table in the place of those with the key's values that meet a condition.
+
+        old: the condition in SQL with `$1` and on for its parameters, and these. new: a table made by `create_temporary`.
+        """
+        ...
+
+    def create_temporary(self, name: str, rows: str | pa.Table, parameters: Sequence[object] = ()) -> None:
+        """Create a table that only this process sees, from a query or from rows; replaces one of the same name."""
+        ...
+
+    def drop_temporary(self, *names: str) -> None:
+        """Let go of temporary tables, where they are there."""
+        ...
+
     def move_rows(self, origin: str, destination: str, key: Mapping[str, object]) -> None:
         """Replace the destination's rows with the key's values by the origin's; the destination gains new columns."""
         ...
