@@ -410,9 +410,7 @@ def _put_into_history(warehouse: Warehouse, as_of: date, lens: str, run_date: da
     elif _model_in_effect(warehouse, next_date, lens).version == model.version:
         _create_labels_of(warehouse, "next_under_this_model", next_date, lens)
     else:
-        warehouse.create_temporary(
-            "next_under_this_model", _keys_under(warehouse, model, next_date, run_date, context)
-        )
+        warehouse.create_temporary("next_under_this_model", _keys_under(warehouse, model, next_date, run_date, context))
     splice_into_history(warehouse, lens, as_of, previous_date, next_date)
     warehouse.drop_temporary("labels_of_day", "day_labels", "next_under_this_model", "under_previous_model")
 
