@@ -252,6 +252,8 @@ def _server_command(folder: Path, ports: ClusterPorts, size: ClusterSize, master
         "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={folder / 'metastore'};create=true",
         # A date that is written again replaces its own partition, and no other.
         "spark.sql.sources.partitionOverwriteMode": "dynamic",
+        # The job replaces files of small tables itself: nobody may go on reading from a list of files made before.
+        "spark.sql.hive.filesourcePartitionFileCacheSize": "0",
         # Moments are UTC, on every engine.
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(max(4, 2 * size.workers * size.cores)),
