@@ -357,7 +357,7 @@ def _stop(processes: dict[str, subprocess.Popen[bytes]]) -> None:
 
 
 def serve(folder: Path, ports: ClusterPorts, size: ClusterSize) -> None:
-    """Run a cluster until Ctrl-C, SIGTERM or the end of its master or server; say where it is, and which workers end."""
+    """Run a cluster until Ctrl-C, SIGTERM or the end of its master or server; say where it is and which workers end."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     print("Starting Spark: a master, its workers and a server …", flush=True)
     with suppress(KeyboardInterrupt), running_cluster(folder, ports=ports, size=size) as cluster:

@@ -14,6 +14,7 @@ warehouse. Only who opens it reads it, under its lock; BI reads published files.
 import hashlib
 import json
 import re
+import socket
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -72,6 +74,9 @@ READ_WHOLE: Final = frozenset(
 
 SMALL: Final = frozenset(table for table, _ in TABLES if table not in PARTITIONED_BY)
 
+# About a minute: of a server that has ended no session comes back.
+_RETRIES: Final = 7
+
 _NAME: Final = re.compile(rf"\b({'|'.join(LAYERS)})\.\"?([a-z_][a-z0-9_]*)\"?")
 _CHANGED: Final = re.compile(r"\s*(?:insert into|delete from|update)\s+([a-z_]+\.[a-z_0-9]+)")
 _NUMBERED: Final = re.compile(r"\$(\d+)")
@@ -117,8 +122,7 @@ class SparkWarehouse:
         try:
             self._memory.__exit__(kind, error, trace)
             if self._session is not None:
-                for name in list(self._temporary):
-                    self.drop_temporary(name)
+                self._session.stop()
         finally:
             self._lock.__exit__(kind, error, trace)
 
@@ -546,27 +550,34 @@ def connected(address: str) -> "SparkSession":
         with warnings.catch_warnings():
             # It tells every time that it does not know this pandas: no pandas passes between it and the job.
             warnings.simplefilter("ignore")
+            from pyspark.sql.connect.client.retries import DefaultPolicy
             from pyspark.sql.connect.session import SparkSession
     except ImportError as error:
         raise MisconfiguredError(
             "TARGET=spark needs the packages of the dependency group `spark`: uv sync --frozen --group spark "
             "(`make spark-cluster` does it)."
         ) from error
+    _require_answer(address)
+    session = SparkSession.builder.remote(address).create()
+    session.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES)])
+    # The SQL of the job quotes columns as the standard has it.
+    session.conf.set("spark.sql.ansi.enabled", "true")
+    session.conf.set("spark.sql.ansi.doubleQuotedIdentifiers", "true")
+    session.conf.set("spark.sql.session.timeZone", "UTC")
+    session.conf.set("spark.sql.sources.partitionOverwriteMode", "dynamic")
+    return session
+
+
+def _require_answer(address: str) -> None:
+    # Spark's client would try for ten minutes.
+    parts = urlsplit(address)
     try:
-        session = SparkSession.builder.remote(address).create()
-        # The SQL of the job quotes columns as the standard has it.
-        session.conf.set("spark.sql.ansi.enabled", "true")
-        session.conf.set("spark.sql.ansi.doubleQuotedIdentifiers", "true")
-        session.conf.set("spark.sql.session.timeZone", "UTC")
-        session.conf.set("spark.sql.sources.partitionOverwriteMode", "dynamic")
-    except Exception as error:
-        if "UNAVAILABLE" not in str(error) and "refused" not in str(error):
-            raise
+        socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=10).close()
+    except OSError as error:
         raise MisconfiguredError(
             f"No Spark answers at {address} (SEGMENTATION_SPARK_CONNECT): start one by `make spark-cluster`, or name "
             "the address of yours."
         ) from error
-    return session
 
 
 def set_apart(columns: Sequence[str], behind: Collection[str]) -> list[str]:
