@@ -91,7 +91,7 @@ class DuckDBWarehouse:
 
     def arrow(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
         """Return the rows of a query as a table."""
-        return self._connection.execute(sql, list(parameters)).to_arrow_reader(1_000_000).read_all()
+        return self._connection.sql(sql, params=list(parameters)).to_arrow_reader(1_000_000).read_all()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -101,29 +101,32 @@ def fill(warehouse: Warehouse) -> None:
             " select 'overall', customer_id, cast($1 as date), cast(null as date), segment_key, 'both' from moved",
             (NEXT,),
         )
-        warehouse.replace_rows("promoted.label_history", overall, ("customer_id = $1", ("é",)), "second_history")
+        warehouse.replace_rows(
+            "promoted.label_history", {"lens": "overall"}, ("customer_id = $1", ("é",)), "second_history"
+        )
         warehouse.drop_temporary("first_history", "moved", "second_history")
         warehouse.rows("insert into promoted.dates values (?, true, 'content')", (DAY,))
 
 
 READ = {
-    "labels": "select * from promoted.labels order by lens, customer_id",
+    "labels": "select lens, customer_id, model_version, cluster, segment_key, confidence, is_outlier, distance, as_of_date"
+    " from promoted.labels order by lens, customer_id",
     "origins": "select model_version, customer_id, cluster from promoted.model_origins order by customer_id",
     "history": "select lens, customer_id, valid_from, valid_to, segment_key, change_cause"
     " from promoted.label_history order by customer_id, valid_from",
-    "dates": "select * from promoted.dates",
+    "dates": "select as_of_date, has_labels, content_hash from promoted.dates",
     "both kinds": "select labels.customer_id, dates.content_hash from promoted.labels as labels inner join"
     " promoted.dates as dates on labels.as_of_date = dates.as_of_date order by labels.lens, labels.customer_id",
 }
 
 
 def test_both_engines_hold_the_same_rows_after_the_same_changes(on_spark: Settings, on_duckdb: Settings) -> None:
-    found = {}
+    found: dict[str, dict[str, list[tuple]]] = {}
     for settings in (on_duckdb, on_spark):
         with open_warehouse(settings) as warehouse:
             fill(warehouse)
         with open_warehouse(settings) as warehouse:
-            rows = {name: warehouse.rows(sql) for name, sql in READ.items()}
+            rows: dict[str, list[tuple]] = {name: warehouse.rows(sql) for name, sql in READ.items()}
             rows["hash of labels"] = [(warehouse.content_hash("promoted.labels", {"as_of_date": DAY}),)]
             rows["hash of dates"] = [(warehouse.content_hash("promoted.dates", {}),)]
             rows["sizes"] = [
@@ -131,9 +134,9 @@ def test_both_engines_hold_the_same_rows_after_the_same_changes(on_spark: Settin
             ]
             found[settings.target] = rows
     assert found["spark"].keys() == found["duckdb"].keys()
-    for name, rows in found["duckdb"].items():
-        assert rows, name
-        assert sorted(found["spark"][name], key=repr) == sorted(rows, key=repr), name
+    for name, expected in found["duckdb"].items():
+        assert expected, name
+        assert sorted(found["spark"][name], key=repr) == sorted(expected, key=repr), name
 
 
 def test_a_transaction_that_fails_changes_nothing(on_spark: Settings) -> None:
