@@ -286,7 +286,8 @@ def _environment(folder: Path) -> dict[str, str]:
         # What binds to an address of its own choice binds to this one: web pages, block managers, executors.
         "SPARK_LOCAL_IP": LOOPBACK,
         "SPARK_LOCAL_DIRS": str(folder / "scratch"),
-        "SPARK_NO_DAEMONIZE": "1",
+        # Nobody submits applications over HTTP here: one port fewer.
+        "SPARK_MASTER_OPTS": "-Dspark.master.rest.enabled=false",
         "PYSPARK_PYTHON": sys.executable,
         "JAVA_HOME": environment.get("JAVA_HOME") or str(Path(java).resolve().parent.parent),
     }
@@ -357,7 +358,7 @@ def _stop(processes: dict[str, subprocess.Popen[bytes]]) -> None:
 
 
 def serve(folder: Path, ports: ClusterPorts, size: ClusterSize) -> None:
-    """Run a cluster until Ctrl-C, SIGTERM or the end of its master or server; say where it is and which workers end."""
+    """Run a cluster until Ctrl-C, SIGTERM or the end of its master or server; say where it is, and who ends."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     print("Starting Spark: a master, its workers and a server …", flush=True)
     with suppress(KeyboardInterrupt), running_cluster(folder, ports=ports, size=size) as cluster:
