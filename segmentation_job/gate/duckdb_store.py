@@ -12,7 +12,7 @@ class DuckDBStore:
     Parameters: `path`, the file; `threads` and `memory_limit` (such as `4GB`), the bounds of DuckDB.
     """
 
-    functions = (
+    functions: tuple[str, ...] = (
         "create or replace temp macro days_between(start_day, end_day) as end_day - start_day",
         "create or replace temp macro months_after(day, months) as cast(day + to_months(months) as date)",
         "create or replace temp macro is_blank(content) as length(trim(content)) = 0",

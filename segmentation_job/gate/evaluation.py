@@ -14,6 +14,7 @@ from typing import Any
 from segmentation_job.gate.batch_views import KEY_COLUMNS, BatchViews, plan_batch_views
 from segmentation_job.gate.distribution_shift import has_distribution_shift, with_distribution_shift
 from segmentation_job.gate.outcomes import ExpectationOutcome, OutcomeName, Subject
+from segmentation_job.gate.row_counts import counting_statements
 from segmentation_job.gate.stores import GateStore
 from segmentation_job.gate.suites import Suite, SuiteExpectation, load_suites
 
@@ -109,11 +110,14 @@ class _Session:
         return views
 
     def validate(self, suite: Suite) -> list[Any]:
+        from segmentation_job.gate.lean_expectations import expect_row_counts
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if suite.name not in self._batches:
                 self._batches[suite.name] = self._define(suite)
             definition, expectations = self._batches[suite.name]
+            expect_row_counts(self._source.get_execution_engine(), self._row_counts(suite))
             results = definition.get_batch().validate(
                 expectations,
                 result_format={
@@ -136,6 +140,26 @@ class _Session:
         return asset.add_batch_definition_whole_table("all"), ExpectationSuite(
             name=suite.name, expectations=configurations
         )
+
+    def _row_counts(self, suite: Suite) -> dict[str, int]:
+        """How many rows the suite's queries find, of those that can be counted together."""
+        import sqlalchemy
+
+        queries = [
+            self.spelled_out(expectation.kwargs[_QUERY])
+            for expectation in suite.expectations
+            if _QUERY in expectation.kwargs
+        ]
+        counts: dict[str, int] = {}
+        for counting in counting_statements(queries):
+            text = counting.statement.replace("{batch}", suite.table)
+            try:
+                row = self._source.get_execution_engine().execute_query(sqlalchemy.text(text)).fetchone()
+            except Exception:
+                # One of them names what is not there: each is asked for alone, and says so itself.
+                continue
+            counts.update(zip(counting.queries, map(int, row), strict=True))
+        return counts
 
     def spelled_out(self, query: str) -> str:
         """Return a suite's query as the engine reads it."""

@@ -77,7 +77,7 @@ class Cursor:
             result = self._session.sql(statement, args=list(parameters) or None).toArrow()
         except Exception as error:
             raise DatabaseError(str(error).strip().partition("\n")[0]) from error
-        self.description = [(name, None, None, None, None, None, None) for name in result.column_names]
+        self.description = [(name, None, None, None, None, None, None) for name in _distinct(result.column_names)]
         # By position, because two columns may have one name.
         self._rows = iter(list(zip(*(column.to_pylist() for column in result.columns), strict=True)))
         return self
@@ -96,6 +96,11 @@ class Cursor:
 
     def close(self) -> None:
         """Do nothing: the result is here already."""
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Number the columns whose name came before, as DuckDB does: `a`, `a_1`."""
+    return [f"{name}_{count}" if (count := names[:index].count(name)) else name for index, name in enumerate(names)]
 
 
 class Connection:
@@ -146,7 +151,7 @@ class SparkConnect(default.DefaultDialect):
 
     name = "spark"
     driver = "connect"
-    preparer = _Identifiers
+    preparer: type[compiler.IdentifierPreparer] = _Identifiers
     supports_statement_cache = False
     supports_native_boolean = True
     supports_native_decimal = True

@@ -24,7 +24,7 @@ class SparkStore:
     """
 
     # A Spark before 4 has no functions in SQL. NaN is greater than infinity there as on DuckDB.
-    functions = (
+    functions: tuple[str, ...] = (
         "create or replace temporary function days_between(start_day date, end_day date)"
         " returns bigint return cast(date_diff(end_day, start_day) as bigint)",
         "create or replace temporary function months_after(day date, months bigint)"
