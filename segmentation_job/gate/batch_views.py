@@ -17,6 +17,7 @@ Beside the SQL that the engines share, suites may call `days_between(start, end)
 stability index between a table and its `previous_` one (distribution_shift.py).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -60,13 +61,14 @@ class BatchViews:
         return max((self.previous_dates[table] - self.first_order_date) // timedelta(days=1), 0)
 
 
-def plan_batch_views(store: GateStore, connection: Any, batch_date: date) -> BatchViews:
+def plan_batch_views(store: GateStore, connection: Any, batch_date: date, used: Collection[str]) -> BatchViews:
     """Return the temporary views of `batch_date`, which a read-only connection may create as well.
 
     A view whose source does not exist is left out: an expectation that needs it then ends as an error. Which sources
     exist is the same for every batch date of a warehouse, so that no view of another date stays behind.
 
-    Parameters: `store`, the warehouse; `connection`, to it; `batch_date`, the as-of date of the rows to judge.
+    Parameters: `store`, the warehouse; `connection`, to it; `batch_date`, the as-of date of the rows to judge; `used`,
+    the names of views that are read; others are left out.
     Raises: the engine's error where a source exists but lacks a column that a view needs.
     """
     existing = store.tables(connection)
@@ -74,19 +76,21 @@ def plan_batch_views(store: GateStore, connection: Any, batch_date: date) -> Bat
     tables = frozenset(table for table in SUITE_TABLES.values() if ("candidate", table) in existing)
     previous_dates: dict[str, date] = {}
     statements = list(store.functions)
-    if ("candidate", "runs") in existing:
+    if "lens_runs" in used and ("candidate", "runs") in existing:
         statements.append(_view("lens_runs", f"{store.name('candidate', 'runs')} where as_of_date = {day}"))
-    for table in sorted(tables):
+    for table in sorted(table for table in tables if table in used or f"previous_{table}" in used):
         candidate = store.name("candidate", table)
         statements.append(_view(table, f"{candidate} where as_of_date = {day} or as_of_date is null"))
+        if f"previous_{table}" not in used:
+            continue
         previous = _previous_date(store, connection, table, batch_date, existing)
         if previous is not None:
             previous_dates[table] = previous
         statements.append(_view(f"previous_{table}", _previous_rows(store, table, previous, day)))
-    if ("intermediate", "int_customer_first_seen") in existing:
+    if "customers_in_scope" in used and ("intermediate", "int_customer_first_seen") in existing:
         first_seen = store.name("intermediate", "int_customer_first_seen")
         statements.append(_view("customers_in_scope", f"{first_seen} where first_seen_date < {day}"))
-    if ("staging", "stg_payments") in existing:
+    if "due_payments" in used and ("staging", "stg_payments") in existing:
         statements.append(_view("due_payments", f"{store.name('staging', 'stg_payments')} where due_date < {day}"))
     first_order_date = None
     if ("intermediate", "int_customer_days") in existing:

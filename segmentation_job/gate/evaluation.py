@@ -3,9 +3,10 @@
 import json
 import logging
 import os
+import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from importlib.util import LazyLoader, find_spec, module_from_spec
 from pathlib import Path
@@ -41,12 +42,23 @@ def evaluate_gate(
     _prepare_great_expectations()
     suites = load_suites(expectations_dir, subject)
     outcomes: list[ExpectationOutcome] = []
+    used = _names_in(suites)
     with store.connected() as address, _Session(store, address) as session:
         for batch_date in batch_dates:
-            views = session.turn_to(batch_date)
+            views = session.turn_to(batch_date, used)
             for suite in suites:
                 outcomes += _evaluate_suite(session, suite, views, subject, as_of)
     return outcomes
+
+
+def _names_in(suites: Sequence[Suite]) -> set[str]:
+    """Every word of the suites' SQL, and their tables: the names of the views that they read are among them."""
+    names = {suite.table for suite in suites}
+    for suite in suites:
+        for expectation in suite.expectations:
+            query = with_distribution_shift(expectation.kwargs.get(_QUERY, ""), quintiles="")
+            names.update(re.findall(r"\w+", query.lower()))
+    return names
 
 
 def _prepare_great_expectations() -> None:
@@ -97,12 +109,12 @@ class _Session:
         self._source.get_engine().dispose()
         self._source.get_execution_engine().close()
 
-    def turn_to(self, batch_date: date) -> BatchViews:
+    def turn_to(self, batch_date: date, used: Collection[str]) -> BatchViews:
         """Show the batch of a date, and of no other, under the names that suites use."""
         engines = (self._source.get_engine(), self._source.get_execution_engine().engine)
         connection = engines[0].raw_connection()
         try:
-            views = plan_batch_views(self._store, connection.driver_connection, batch_date)
+            views = plan_batch_views(self._store, connection.driver_connection, batch_date, used)
         finally:
             connection.close()
         for engine in engines:
@@ -152,9 +164,9 @@ class _Session:
         ]
         counts: dict[str, int] = {}
         for counting in counting_statements(queries):
-            text = counting.statement.replace("{batch}", suite.table)
             try:
-                row = self._source.get_execution_engine().execute_query(sqlalchemy.text(text)).fetchone()
+                text = sqlalchemy.text(counting.statement.format(batch=suite.table))
+                row = self._source.get_execution_engine().execute_query(text).fetchone()
             except Exception:
                 # One of them names what is not there: each is asked for alone, and says so itself.
                 continue
@@ -203,6 +215,7 @@ def _evaluate_suite(
     batch_rows = session.rows(f"select count(*) as found from {suite.table}")[0]["found"]
     results = {result.expectation_config.meta["position"]: result for result in session.validate(suite)}
     outcomes = []
+    all_null: dict[str, bool] = {}
     for expectation in suite.expectations:
         result = results.get(expectation.position)
         if result is None:
@@ -213,8 +226,12 @@ def _evaluate_suite(
             outcomes.append(outcome(expectation, "error", cause))
             continue
         reason = _nothing_to_judge(expectation, suite.table, views, batch_rows, result)
-        if reason is None and _compares_nulls_with_nulls(session, expectation, suite.table):
-            reason = "all values are null, now and at the previous promoted date"
+        if reason is None and has_distribution_shift(expectation.kwargs.get(_QUERY, "")):
+            column = str(expectation.column_name)
+            if column not in all_null:
+                all_null[column] = _is_null_at_both_dates(session, suite.table, column)
+            if all_null[column]:
+                reason = "all values are null, now and at the previous promoted date"
         if reason is not None:
             outcomes.append(outcome(expectation, "not_applicable", reason))
         elif result.success:
@@ -249,10 +266,7 @@ def _nothing_to_judge(
     return None
 
 
-def _compares_nulls_with_nulls(session: _Session, expectation: SuiteExpectation, table: str) -> bool:
-    if not has_distribution_shift(expectation.kwargs.get(_QUERY, "")):
-        return False
-    column = expectation.column_name
+def _is_null_at_both_dates(session: _Session, table: str, column: str) -> bool:
     known = f"(select count({column}) from {table}) + (select count({column}) from previous_{table})"
     return bool(session.rows(f"select {known} as known")[0]["known"] == 0)
 
@@ -294,7 +308,7 @@ def _offenders(
     """The first keys that break an expectation and one offending row in words."""
     query = result.result.get("unexpected_index_query")
     if _QUERY in expectation.kwargs:
-        query = session.spelled_out(expectation.kwargs[_QUERY]).replace("{batch}", suite.table)
+        query = session.spelled_out(expectation.kwargs[_QUERY]).format(batch=suite.table)
     if query is None:
         return None, _seen(result)
     query = query.rstrip("; \n")

@@ -8,8 +8,8 @@ SQL counts its rows without fetching them all beforehand, and that the rows of m
 from typing import Any, ClassVar
 
 from great_expectations.compatibility import pydantic
-from great_expectations.expectations import core
 from great_expectations.execution_engine import SqlAlchemyExecutionEngine
+from great_expectations.expectations import core
 from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.query_metrics.query_row_count import unexpected_rows_query_row_count
@@ -27,7 +27,7 @@ class UnexpectedRowsCount(unexpected_rows_query_row_count.UnexpectedRowsQueryRow
     def _sqlalchemy(cls, execution_engine: Any, *arguments: Any, **options: Any) -> int:  # noqa: N805
         query = (options.get("metric_value_kwargs") or arguments[1])[cls.query_param_name]
         counted: int | None = getattr(execution_engine, "counted_rows", {}).get(query)
-        return super()._sqlalchemy(execution_engine, *arguments, **options) if counted is None else counted
+        return super()._sqlalchemy(cls, execution_engine, *arguments, **options) if counted is None else counted
 
 
 class _WrittenOnce(Expectation):  # type: ignore[misc]
