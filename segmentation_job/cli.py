@@ -404,6 +404,7 @@ def gate(subject: Annotated[Subject, typer.Argument(help="What to judge.")], as_
     """Judge the candidate of the date by the suites in expectations/; exit code 4 where it fails."""
     from segmentation_job.gate.evaluation import evaluate_gate
     from segmentation_job.gate.outcomes import describe_outcomes, gate_failed
+    from segmentation_job.gate.stores import gate_store
     from segmentation_job.runs.gating import store_outcomes
     from segmentation_job.runs.promotion import candidate_hash, record_verdict
     from segmentation_job.runs.state import require_plan
@@ -415,13 +416,11 @@ def gate(subject: Annotated[Subject, typer.Argument(help="What to judge.")], as_
             plan = require_plan(warehouse, as_of)
             content = candidate_hash(warehouse, plan, subject.value)
         outcomes = evaluate_gate(
-            settings.warehouse_path,
+            gate_store(settings),
             settings.expectations_dir,
             subject.value,
             as_of,
             plan.dates_to_compute if subject is Subject.FEATURES else (as_of,),
-            settings.threads,
-            settings.memory_limit,
         )
         failed = gate_failed(outcomes)
         with open_warehouse(settings) as warehouse:

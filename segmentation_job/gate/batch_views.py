@@ -12,12 +12,17 @@
 | `due_payments` | staging.stg_payments due before the batch date |
 | `gate_run` | one row: as_of_date, history_days (batch date − first order date) |
 
-`distribution_shift('<table>', '<column>')` returns the population stability index between the two.
+Beside the SQL that the engines share, suites may call `days_between(start, end)`, `months_after(day, months)`,
+`is_blank(text)`, `isfinite(number)` and `distribution_shift('<table>', '<column>')`, which returns the population
+stability index between a table and its `previous_` one (distribution_shift.py).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
+
+from segmentation_job.gate.stores import GateStore
 
 SUITE_TABLES = {
     "demographic_features": "demographic_features",
@@ -32,54 +37,6 @@ SUITE_TABLES = {
 
 KEY_COLUMNS = dict.fromkeys(SUITE_TABLES, "customer_id") | {"category_demand_forecast": "category"}
 """Suite name to the column by which a person finds an offending row."""
-
-# Bins are the previous quintiles, null and anything below the previous least value apart, smoothed by half a
-# customer. `noise` is the index that chance alone leads one to expect, (bins − 1)(1/n + 1/m), so that a
-# threshold holds for small sources too.
-_DISTRIBUTION_SHIFT = """
-create or replace temp macro distribution_shift(feature_table, feature_column) as table
-with now as (
-    select cast(columns(lambda name: name = feature_column) as double) as value
-    from query_table(feature_table)
-),
-before as (
-    select cast(columns(lambda name: name = feature_column) as double) as value
-    from query_table('previous_' || feature_table)
-),
-cuts as (select quantile_disc(value, [0.2, 0.4, 0.6, 0.8]) as cut, min(value) as least_value from before),
-binned as (
-    select
-        case
-            when value is null then -2
-            when value < least_value then -1
-            else cast(value > cut[1] as integer) + cast(value > cut[2] as integer)
-            + cast(value > cut[3] as integer) + cast(value > cut[4] as integer)
-        end as bin,
-        now_count,
-        before_count
-    from (select value, 1 as now_count, 0 as before_count from now union all select value, 0, 1 from before)
-    cross join cuts
-),
-bins as (
-    select
-        bin,
-        cast(sum(now_count) as double) + 0.5 as now_weight,
-        cast(sum(before_count) as double) + 0.5 as before_weight
-    from binned
-    group by bin
-),
-shares as (
-    select now_weight / sum(now_weight) over () as p, before_weight / sum(before_weight) over () as q
-    from bins
-)
-select
-    feature_column as column_name,
-    round(sum((p - q) * ln(p / q)), 4) as shift,
-    (
-        select round((count(*) - 1) * (1.0 / sum(now_weight) + 1.0 / sum(before_weight)), 4) from bins
-    ) as noise
-from shares
-"""
 
 
 @dataclass(frozen=True)
@@ -104,48 +61,44 @@ class BatchViews:
         return max((self.previous_dates[table] - self.first_order_date) // timedelta(days=1), 0)
 
 
-def plan_batch_views(connection: Any, batch_date: date) -> BatchViews:
+def plan_batch_views(store: GateStore, connection: Any, batch_date: date, used: Collection[str]) -> BatchViews:
     """Return the temporary views of `batch_date`, which a read-only connection may create as well.
 
     A view whose source does not exist is left out: an expectation that needs it then ends as an error. Which sources
-    exist is the same for every batch date of a file, so that no view of another date stays behind.
+    exist is the same for every batch date of a warehouse, so that no view of another date stays behind.
 
-    Parameters: `connection`, a DuckDB connection; `batch_date`, the as-of date of the rows to judge.
-    Raises: duckdb.Error where a source exists but lacks a column that a view needs.
+    Parameters: `store`, the warehouse; `connection`, to it; `batch_date`, the as-of date of the rows to judge; `used`,
+    the names of views that are read; others are left out.
+    Raises: the engine's error where a source exists but lacks a column that a view needs.
     """
-    existing = {
-        (schema, name)
-        for schema, name in connection.execute(
-            "select schema_name, table_name from duckdb_tables() where database_name = current_database()"
-            " union all"
-            " select schema_name, view_name from duckdb_views() where database_name = current_database()"
-        ).fetchall()
-    }
+    existing = store.tables(connection)
     day = f"date '{batch_date.isoformat()}'"
     tables = frozenset(table for table in SUITE_TABLES.values() if ("candidate", table) in existing)
     previous_dates: dict[str, date] = {}
-    statements = [_DISTRIBUTION_SHIFT]
-    if ("candidate", "runs") in existing:
-        statements.append(_view("lens_runs", f"candidate.runs where as_of_date = {day}"))
-    for table in sorted(tables):
-        statements.append(_view(table, f"candidate.{table} where as_of_date = {day} or as_of_date is null"))
-        previous = _previous_date(connection, table, batch_date, existing)
+    statements = list(store.functions)
+    if "lens_runs" in used and ("candidate", "runs") in existing:
+        statements.append(_view("lens_runs", f"{store.name('candidate', 'runs')} where as_of_date = {day}"))
+    for table in sorted(table for table in tables if table in used or f"previous_{table}" in used):
+        candidate = store.name("candidate", table)
+        statements.append(_view(table, f"{candidate} where as_of_date = {day} or as_of_date is null"))
+        if f"previous_{table}" not in used:
+            continue
+        previous = _previous_date(store, connection, table, batch_date, existing)
         if previous is not None:
             previous_dates[table] = previous
-        statements.append(_view(f"previous_{table}", _previous_rows(table, previous, day)))
-    if ("intermediate", "int_customer_first_seen") in existing:
-        statements.append(
-            _view("customers_in_scope", f"intermediate.int_customer_first_seen where first_seen_date < {day}")
-        )
-    if ("staging", "stg_payments") in existing:
-        statements.append(_view("due_payments", f"staging.stg_payments where due_date < {day}"))
+        statements.append(_view(f"previous_{table}", _previous_rows(store, table, previous, day)))
+    if "customers_in_scope" in used and ("intermediate", "int_customer_first_seen") in existing:
+        first_seen = store.name("intermediate", "int_customer_first_seen")
+        statements.append(_view("customers_in_scope", f"{first_seen} where first_seen_date < {day}"))
+    if "due_payments" in used and ("staging", "stg_payments") in existing:
+        statements.append(_view("due_payments", f"{store.name('staging', 'stg_payments')} where due_date < {day}"))
     first_order_date = None
     if ("intermediate", "int_customer_days") in existing:
-        known_days = f"intermediate.int_customer_days where order_date < {day}"
+        known_days = f"{store.name('intermediate', 'int_customer_days')} where order_date < {day}"
         statements.append(_view("customer_days", known_days))
         statements.append(
             f"create or replace temp view gate_run as"
-            f" select {day} as as_of_date, {day} - min(order_date) as history_days from customer_days"
+            f" select {day} as as_of_date, days_between(min(order_date), {day}) as history_days from customer_days"
         )
         (first_order_date,) = connection.execute(f"select min(order_date) from {known_days}").fetchone()
     return BatchViews(batch_date, tuple(statements), tables, previous_dates, first_order_date)
@@ -155,29 +108,31 @@ def _view(name: str, source: str) -> str:
     return f"create or replace temp view {name} as select * from {source}"
 
 
-def _previous_rows(table: str, previous: date | None, day: str) -> str:
+def _previous_rows(store: GateStore, table: str, previous: date | None, day: str) -> str:
     if previous is None:
-        return f"candidate.{table} where false"
+        return f"{store.name('candidate', table)} where false"
+    promoted = store.name("promoted", table)
     if table == "labels":
         # A lens may have been off at a date that another was labelled at.
         return (
-            "promoted.labels where (lens, as_of_date) in (select (lens, max(as_of_date)) from promoted.labels"
-            f" where as_of_date < {day} group by lens)"
+            f"{promoted} as found where as_of_date = (select max(latest.as_of_date) from {promoted} as latest"
+            f" where latest.lens = found.lens and latest.as_of_date < {day})"
         )
-    return f"promoted.{table} where as_of_date = date '{previous}'"
+    return f"{promoted} where as_of_date = date '{previous}'"
 
 
-def _previous_date(connection: Any, table: str, batch_date: date, existing: set[tuple[str, str]]) -> date | None:
+def _previous_date(
+    store: GateStore, connection: Any, table: str, batch_date: date, existing: set[tuple[str, str]]
+) -> date | None:
     if ("promoted", "dates") not in existing or ("promoted", table) not in existing:
         return None
+    dates, origin = store.name("promoted", "dates"), store.name("promoted", table)
     promoted = connection.execute(
-        "select as_of_date from promoted.dates where as_of_date < ? order by as_of_date desc", [batch_date]
+        f"select as_of_date from {dates} where as_of_date < ? order by as_of_date desc", [batch_date]
     ).fetchall()
     for (promoted_date,) in promoted:
         # Retention may have removed a promoted date's rows, and a date may carry features without labels.
-        found = connection.execute(
-            f"select 1 from promoted.{table} where as_of_date = ? limit 1", [promoted_date]
-        ).fetchone()
+        found = connection.execute(f"select 1 from {origin} where as_of_date = ? limit 1", [promoted_date]).fetchone()
         if found:
             return promoted_date  # type: ignore[no-any-return]
     return None

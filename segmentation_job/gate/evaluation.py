@@ -1,56 +1,64 @@
-"""Runs the suites of a gate on a warehouse file, read-only, and lets go of the file."""
+"""Runs the suites of a gate on a warehouse, read-only, and lets go of it."""
 
 import json
 import logging
 import os
+import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from importlib.util import LazyLoader, find_spec, module_from_spec
 from pathlib import Path
 from typing import Any
 
 from segmentation_job.gate.batch_views import KEY_COLUMNS, BatchViews, plan_batch_views
+from segmentation_job.gate.distribution_shift import has_distribution_shift, with_distribution_shift
 from segmentation_job.gate.outcomes import ExpectationOutcome, OutcomeName, Subject
+from segmentation_job.gate.row_counts import counting_statements
+from segmentation_job.gate.stores import GateStore
 from segmentation_job.gate.suites import Suite, SuiteExpectation, load_suites
 
 _SHOWN_KEYS = 5
 _OBSERVED_LENGTH = 500
+_QUERY = "unexpected_rows_query"
 # Great Expectations imports it for expectations about distributions, which no suite uses: a second for each gate.
 _IMPORTED_AND_UNUSED = "scipy.stats"
 
 
 def evaluate_gate(
-    warehouse_path: Path,
-    expectations_dir: Path,
-    subject: Subject,
-    as_of: date,
-    batch_dates: Sequence[date],
-    threads: int,
-    memory_limit: str,
+    store: GateStore, expectations_dir: Path, subject: Subject, as_of: date, batch_dates: Sequence[date]
 ) -> list[ExpectationOutcome]:
-    """Evaluate the suites of `subject` on each batch date; the file is free for a writer at return.
+    """Evaluate the suites of `subject` on each batch date; the warehouse is free for a writer at return.
 
-    Parameters: `warehouse_path`, the DuckDB file; `expectations_dir`, the folder of suites; `as_of`, the
-    run's date, recorded with each outcome; `batch_dates`, the as-of dates of the candidate rows to judge;
-    `threads` and `memory_limit` (such as `4GB`) bound DuckDB.
+    Parameters: `store`, the warehouse; `expectations_dir`, the folder of suites; `as_of`, the run's date, recorded
+    with each outcome; `batch_dates`, the as-of dates of the candidate rows to judge.
     Returns one outcome per suite, batch date and expectation, in the order of dates, suites and files.
-    Raises: SuiteError for a wrong suite; ValueError without batch dates; duckdb.IOException where the file
-    is missing or locked by a writer.
+    Raises: SuiteError for a wrong suite; ValueError without batch dates; what the store raises where the warehouse
+    cannot be read.
     """
     if not batch_dates:
         raise ValueError("evaluate_gate needs at least one batch date: a gate over nothing proves nothing")
     _prepare_great_expectations()
     suites = load_suites(expectations_dir, subject)
-    _require_readable(warehouse_path, threads, memory_limit)
     outcomes: list[ExpectationOutcome] = []
-    with _Session(warehouse_path, threads, memory_limit) as session:
+    used = _names_in(suites)
+    with store.connected() as address, _Session(store, address) as session:
         for batch_date in batch_dates:
-            views = session.turn_to(batch_date)
+            views = session.turn_to(batch_date, used)
             for suite in suites:
                 outcomes += _evaluate_suite(session, suite, views, subject, as_of)
     return outcomes
+
+
+def _names_in(suites: Sequence[Suite]) -> set[str]:
+    """Every word of the suites' SQL, and their tables: the names of the views that they read are among them."""
+    names = {suite.table for suite in suites}
+    for suite in suites:
+        for expectation in suite.expectations:
+            query = with_distribution_shift(expectation.kwargs.get(_QUERY, ""), quintiles="")
+            names.update(re.findall(r"\w+", query.lower()))
+    return names
 
 
 def _prepare_great_expectations() -> None:
@@ -77,44 +85,22 @@ def _import_when_used(name: str) -> None:
         setattr(sys.modules[package], attribute, module)
 
 
-def _configuration(threads: int, memory_limit: str) -> dict[str, str | bool | int | float | list[str]]:
-    return {"threads": str(threads), "memory_limit": memory_limit}
-
-
-def _require_readable(warehouse_path: Path, threads: int, memory_limit: str) -> None:
-    # A plain connection first, so that a locked or missing file raises DuckDB's own error.
-    import duckdb
-
-    from segmentation_job.lock_holder import locks_explained
-
-    with locks_explained(warehouse_path):
-        duckdb.connect(str(warehouse_path), read_only=True, config=_configuration(threads, memory_limit)).close()
-
-
 class _Session:
-    """A Great Expectations context on the file, for one batch date after another; its engines are disposed at exit."""
+    """Great Expectations on a warehouse, for one batch date after another; its engines are disposed at exit."""
 
-    def __init__(self, warehouse_path: Path, threads: int, memory_limit: str) -> None:
-        self._warehouse_path = warehouse_path
-        self._options = _configuration(threads, memory_limit)
+    def __init__(self, store: GateStore, address: str) -> None:
+        self._store = store
+        self._address = address
         self._batches: dict[str, tuple[Any, Any]] = {}
 
     def __enter__(self) -> "_Session":
         import great_expectations
-        import sqlalchemy
-        from sqlalchemy.dialects import registry
 
-        registry.register("duckdb.readonly", "segmentation_job.gate.readonly_dialect", "ReadOnlyDuckDB")
-        url = sqlalchemy.URL.create(
-            "duckdb+readonly",
-            database=str(self._warehouse_path.resolve()),
-            query={key: str(value) for key, value in self._options.items()},
-        ).render_as_string(hide_password=False)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             context = great_expectations.get_context(mode="ephemeral")
             context.variables.progress_bars = {"globally": False}
-            self._source = context.data_sources.add_sql(name="warehouse", connection_string=url)
+            self._source = context.data_sources.add_sql(name="warehouse", connection_string=self._address)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -123,12 +109,12 @@ class _Session:
         self._source.get_engine().dispose()
         self._source.get_execution_engine().close()
 
-    def turn_to(self, batch_date: date) -> BatchViews:
+    def turn_to(self, batch_date: date, used: Collection[str]) -> BatchViews:
         """Show the batch of a date, and of no other, under the names that suites use."""
         engines = (self._source.get_engine(), self._source.get_execution_engine().engine)
         connection = engines[0].raw_connection()
         try:
-            views = plan_batch_views(connection.driver_connection, batch_date)
+            views = plan_batch_views(self._store, connection.driver_connection, batch_date, used)
         finally:
             connection.close()
         for engine in engines:
@@ -136,11 +122,14 @@ class _Session:
         return views
 
     def validate(self, suite: Suite) -> list[Any]:
+        from segmentation_job.gate.lean_expectations import expect_row_counts
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if suite.name not in self._batches:
                 self._batches[suite.name] = self._define(suite)
             definition, expectations = self._batches[suite.name]
+            expect_row_counts(self._source.get_execution_engine(), self._row_counts(suite))
             results = definition.get_batch().validate(
                 expectations,
                 result_format={
@@ -157,9 +146,36 @@ class _Session:
 
         asset = self._source.add_table_asset(name=suite.name, table_name=suite.table)
         configurations = [expectation.configuration() for expectation in suite.expectations]
+        for configuration in configurations:
+            if _QUERY in configuration["kwargs"]:
+                configuration["kwargs"][_QUERY] = self.spelled_out(configuration["kwargs"][_QUERY])
         return asset.add_batch_definition_whole_table("all"), ExpectationSuite(
             name=suite.name, expectations=configurations
         )
+
+    def _row_counts(self, suite: Suite) -> dict[str, int]:
+        """How many rows the suite's queries find, of those that can be counted together."""
+        import sqlalchemy
+
+        queries = [
+            self.spelled_out(expectation.kwargs[_QUERY])
+            for expectation in suite.expectations
+            if _QUERY in expectation.kwargs
+        ]
+        counts: dict[str, int] = {}
+        for counting in counting_statements(queries):
+            try:
+                text = sqlalchemy.text(counting.statement.format(batch=suite.table))
+                row = self._source.get_execution_engine().execute_query(text).fetchone()
+            except Exception:
+                # One of them names what is not there: each is asked for alone, and says so itself.
+                continue
+            counts.update(zip(counting.queries, map(int, row), strict=True))
+        return counts
+
+    def spelled_out(self, query: str) -> str:
+        """Return a suite's query as the engine reads it."""
+        return with_distribution_shift(query, self._store.quintiles)
 
     def rows(self, query: str) -> list[dict[str, Any]]:
         import sqlalchemy
@@ -199,6 +215,7 @@ def _evaluate_suite(
     batch_rows = session.rows(f"select count(*) as found from {suite.table}")[0]["found"]
     results = {result.expectation_config.meta["position"]: result for result in session.validate(suite)}
     outcomes = []
+    all_null: dict[str, bool] = {}
     for expectation in suite.expectations:
         result = results.get(expectation.position)
         if result is None:
@@ -209,8 +226,12 @@ def _evaluate_suite(
             outcomes.append(outcome(expectation, "error", cause))
             continue
         reason = _nothing_to_judge(expectation, suite.table, views, batch_rows, result)
-        if reason is None and _compares_nulls_with_nulls(session, expectation, suite.table):
-            reason = "all values are null, now and at the previous promoted date"
+        if reason is None and has_distribution_shift(expectation.kwargs.get(_QUERY, "")):
+            column = str(expectation.column_name)
+            if column not in all_null:
+                all_null[column] = _is_null_at_both_dates(session, suite.table, column)
+            if all_null[column]:
+                reason = "all values are null, now and at the previous promoted date"
         if reason is not None:
             outcomes.append(outcome(expectation, "not_applicable", reason))
         elif result.success:
@@ -245,10 +266,7 @@ def _nothing_to_judge(
     return None
 
 
-def _compares_nulls_with_nulls(session: _Session, expectation: SuiteExpectation, table: str) -> bool:
-    if "distribution_shift(" not in expectation.kwargs.get("unexpected_rows_query", ""):
-        return False
-    column = expectation.column_name
+def _is_null_at_both_dates(session: _Session, table: str, column: str) -> bool:
     known = f"(select count({column}) from {table}) + (select count({column}) from previous_{table})"
     return bool(session.rows(f"select {known} as known")[0]["known"] == 0)
 
@@ -289,8 +307,8 @@ def _offenders(
 ) -> tuple[list[str] | None, str | None]:
     """The first keys that break an expectation and one offending row in words."""
     query = result.result.get("unexpected_index_query")
-    if "unexpected_rows_query" in expectation.kwargs:
-        query = expectation.kwargs["unexpected_rows_query"].replace("{batch}", suite.table)
+    if _QUERY in expectation.kwargs:
+        query = session.spelled_out(expectation.kwargs[_QUERY]).format(batch=suite.table)
     if query is None:
         return None, _seen(result)
     query = query.rstrip("; \n")
@@ -298,9 +316,12 @@ def _offenders(
     if not columns:
         return None, None
     key = KEY_COLUMNS[suite.name]
-    if key not in columns[0]:
-        return None, _in_words(columns[0])
-    rows = session.rows(f"select * from ({query}) as offending order by {key} nulls last limit {_SHOWN_KEYS}")
+    # By the key, then by everything else: which of a customer's rows is shown does not depend on engine or threads.
+    positions = sorted(range(1, len(columns[0]) + 1), key=lambda position: list(columns[0])[position - 1] != key)
+    order = ", ".join(f"{position} nulls last" for position in positions)
+    rows = session.rows(f"select * from ({query}) as offending order by {order} limit {_SHOWN_KEYS}")
+    if key not in rows[0]:
+        return None, _in_words(rows[0])
     keys = [str(row[key]) for row in rows if row[key] is not None]
     return keys or None, _in_words(rows[0])
 

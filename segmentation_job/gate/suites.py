@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from segmentation_job.errors import MisconfiguredError
 from segmentation_job.gate.batch_views import SUITE_TABLES
+from segmentation_job.gate.distribution_shift import has_distribution_shift, misspelled_distribution_shift
 from segmentation_job.gate.outcomes import Severity, Subject
 
 SUITES_BY_SUBJECT: dict[Subject, tuple[str, ...]] = {
@@ -137,7 +138,9 @@ def _read_expectation(path: Path, position: int, written: Any) -> SuiteExpectati
     if not isinstance(history, int) or isinstance(history, bool) or history < 0:
         raise SuiteError(f"{where}: minimum_history_days must be a number of days")
     needs_previous = bool(_PREVIOUS.search(query))
-    if "distribution_shift(" in query and not meta.get("column"):
+    if misspelled_distribution_shift(query):
+        raise SuiteError(f"{where}: write distribution_shift('<table>', '<column>') with two names in single quotes")
+    if has_distribution_shift(query) and not meta.get("column"):
         raise SuiteError(f"{where}: a distribution_shift needs its column in meta as well")
     if history and not needs_previous:
         raise SuiteError(f"{where}: minimum_history_days means nothing without a previous_ table")

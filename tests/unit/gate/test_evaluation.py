@@ -9,6 +9,7 @@ import pytest
 
 from segmentation_job.errors import WarehouseLockedError
 from segmentation_job.gate import ExpectationOutcome, evaluate_gate, gate_failed
+from segmentation_job.gate.duckdb_store import DuckDBStore
 from segmentation_job.gate.outcomes import Subject
 from tests.unit.gate.conftest import Warehouse
 from tests.unit.gate.gate_warehouse import AS_OF, LENSES, PREVIOUS, SHOPPER
@@ -16,8 +17,12 @@ from tests.unit.gate.gate_warehouse import AS_OF, LENSES, PREVIOUS, SHOPPER
 EXPECTATIONS = Path(__file__).parents[3] / "expectations"
 
 
+def store(path: Path) -> DuckDBStore:
+    return DuckDBStore(path, threads=2, memory_limit="1GB")
+
+
 def evaluate(path: Path, subject: Subject = "labels", batch_date: date = AS_OF) -> list[ExpectationOutcome]:
-    return evaluate_gate(path, EXPECTATIONS, subject, AS_OF, [batch_date], threads=2, memory_limit="1GB")
+    return evaluate_gate(store(path), EXPECTATIONS, subject, AS_OF, [batch_date])
 
 
 def loud(outcomes: list[ExpectationOutcome]) -> list[ExpectationOutcome]:
@@ -210,7 +215,7 @@ def test_the_finiteness_rule_of_a_suite_reads_every_double_column(table: str, co
 def test_outcomes_come_by_date_then_suite_and_carry_the_date_of_the_run(warehouse: Warehouse) -> None:
     path = warehouse()
     dates = [AS_OF, AS_OF + timedelta(days=1)]
-    outcomes = evaluate_gate(path, EXPECTATIONS, "labels", AS_OF, dates, threads=1, memory_limit="1GB")
+    outcomes = evaluate_gate(store(path), EXPECTATIONS, "labels", AS_OF, dates)
     assert [o.batch_date for o in outcomes] == sorted(o.batch_date for o in outcomes)
     assert {o.batch_date for o in outcomes} == set(dates)
     assert {(o.as_of_date, o.subject) for o in outcomes} == {(AS_OF, "labels")}
@@ -226,13 +231,13 @@ def test_dates_judged_together_get_the_outcomes_of_each_judged_alone(warehouse: 
     assert loud(alone[AS_OF]) == []
     assert len(loud(alone[later])) > 1
     for dates in ([AS_OF, later], [later, AS_OF]):
-        together = evaluate_gate(path, EXPECTATIONS, "labels", AS_OF, dates, threads=2, memory_limit="1GB")
+        together = evaluate_gate(store(path), EXPECTATIONS, "labels", AS_OF, dates)
         assert together == [outcome for day in dates for outcome in alone[day]]
 
 
 def test_a_gate_over_no_date_is_refused(warehouse: Warehouse) -> None:
     with pytest.raises(ValueError, match="at least one batch date"):
-        evaluate_gate(warehouse(), EXPECTATIONS, "features", AS_OF, [], threads=1, memory_limit="1GB")
+        evaluate_gate(store(warehouse()), EXPECTATIONS, "features", AS_OF, [])
 
 
 def test_importing_the_gate_does_not_import_great_expectations() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from segmentation_job.gate import evaluate_gate, load_suites
+from segmentation_job.gate.duckdb_store import DuckDBStore
 from segmentation_job.gate.outcomes import ExpectationOutcome, Subject
 from segmentation_job.gate.suites import SUITES_BY_SUBJECT
 from tests.unit.gate.conftest import Warehouse
@@ -18,7 +19,7 @@ EXPECTATIONS = Path(__file__).parents[3] / "expectations"
 
 
 def evaluate(path: Path, subject: Subject, expectations: Path = EXPECTATIONS) -> list[ExpectationOutcome]:
-    return evaluate_gate(path, expectations, subject, AS_OF, [AS_OF], threads=2, memory_limit="1GB")
+    return evaluate_gate(DuckDBStore(path, threads=2, memory_limit="1GB"), expectations, subject, AS_OF, [AS_OF])
 
 
 def test_every_expectation_of_every_suite_has_exactly_one_corruption() -> None:
