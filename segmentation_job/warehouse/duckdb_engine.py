@@ -121,7 +121,8 @@ class DuckDBWarehouse:
         return {column: kind for column, (kind, _) in self._column_definitions(table).items()}
 
     def create_from(self, table: str, rows: pa.Table) -> None:
-        """Create a table of some rows, or put it in the place of one of the same name."""
+        """Create a table of some rows, or put it in the place of one of the same name; its schema, too."""
+        self._connection.execute(f"create schema if not exists {table.partition('.')[0]}")
         self._connection.register("rows_to_keep", rows)
         try:
             self._connection.execute(f"create or replace table {table} as select * from rows_to_keep")

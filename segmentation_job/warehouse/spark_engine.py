@@ -320,7 +320,6 @@ class SparkWarehouse:
         path.unlink(missing_ok=True)
         order = {table: list(columns) for table, columns in column_descriptions().items()}
         with DuckDBWarehouse(path, threads=self._settings.threads, memory_limit=self._settings.memory_limit) as file:
-            file.rows("create schema marts")
             for each in self._spark().catalog.listTables(self._full("marts")):
                 if each.isTemporary:
                     continue
