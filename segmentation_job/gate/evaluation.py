@@ -312,14 +312,11 @@ def _offenders(
     if query is None:
         return None, _seen(result)
     query = query.rstrip("; \n")
-    columns = session.rows(f"select * from ({query}) as offending limit 1")
-    if not columns:
+    # Which of a customer's rows is shown depends on neither engine nor threads; queries select the key first.
+    rows = session.rows(f"select * from ({query}) as offending order by all nulls last limit {_SHOWN_KEYS}")
+    if not rows:
         return None, None
     key = KEY_COLUMNS[suite.name]
-    # By the key, then by everything else: which of a customer's rows is shown does not depend on engine or threads.
-    positions = sorted(range(1, len(columns[0]) + 1), key=lambda position: list(columns[0])[position - 1] != key)
-    order = ", ".join(f"{position} nulls last" for position in positions)
-    rows = session.rows(f"select * from ({query}) as offending order by {order} limit {_SHOWN_KEYS}")
     if key not in rows[0]:
         return None, _in_words(rows[0])
     keys = [str(row[key]) for row in rows if row[key] is not None]
