@@ -7,7 +7,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help run test bi bi-password bi-assets test-bi point-in-time storm recovery foretelling emerging steadiness \
 	report-at-scale any-order year-of-refits stale histories repair runbook backfill-on-postgres evaluate notebook docs \
-	dictionary airflow lint lint-sql format lock audit install clean clean-data
+	spark-cluster dictionary airflow lint lint-sql format lock audit install clean clean-data
 
 AS_OF ?=
 FORCE ?=
@@ -15,6 +15,7 @@ TESTS ?=
 WORKERS ?= 2
 PORT ?= 8080
 STORM ?=
+SPARK ?=
 
 UV_VERSION := 0.13.9
 STAMP := .venv/.installed-from-lock
@@ -137,6 +138,11 @@ notebook: $(STAMP) $(UV_TARGET) ## Open the analysis of the published file in Ju
 	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --LabApp.extension_manager=readonly --LabApp.news_url=None \
 		--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate \
 		$(if $(filter 0,$(shell id -u)),--allow-root) notebooks/segment_analysis.ipynb
+
+# Spark and its dbt adapter are a group of their own: a single machine does without.
+spark-cluster: $(STAMP) $(UV_TARGET) ## Start a Spark cluster on loopback, for TARGET=spark (SPARK="--workers 2 --cores 1 --memory-mb 1536")
+	@$(UV) sync --frozen --quiet --inexact --group spark
+	@exec $(BIN)/python -m segmentation_job.spark_cluster $(SPARK)
 
 # From the SQL and YAML alone, on an empty warehouse: the real one may be held by a run, or not be there yet.
 docs: $(STAMP) ## Write all models, their columns and their lineage as one page that needs no network

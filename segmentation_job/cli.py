@@ -237,7 +237,7 @@ def _build_facts(settings: Settings, as_of: date, progress: StepInProgress) -> N
     from segmentation_job.runs.dbt import dbt_command, dbt_environment, run_dbt
     from segmentation_job.runs.late_rows import describe_late_rows, late_rows, read_day_contents
     from segmentation_job.runs.versions import read_logic_versions
-    from segmentation_job.warehouse import open_warehouse
+    from segmentation_job.warehouse import held_for_dbt, open_warehouse
 
     require_forget_key(settings)
     fingerprint = landing_fingerprint(_declaration(settings))
@@ -259,11 +259,12 @@ def _build_facts(settings: Settings, as_of: date, progress: StepInProgress) -> N
         print(f"{kept_out.rows:,} rows of {kept_out.customers} forgotten {people} landed again and were removed.")
         fingerprint = landing_fingerprint(_declaration(settings))
     is_new_logic = [version for _, version in state] != [facts]
-    run_dbt(
-        dbt_command("facts", settings, full_refresh=is_new_logic),
-        dbt_environment(settings, versions),
-        settings.source_data_dir,
-    )
+    with held_for_dbt(settings):
+        run_dbt(
+            dbt_command("facts", settings, full_refresh=is_new_logic),
+            dbt_environment(settings, versions),
+            settings.source_data_dir,
+        )
     with open_warehouse(settings) as warehouse:
         warehouse.rows("insert into pipeline.facts_state values (?, ?)", (fingerprint, facts))
         after = read_day_contents(warehouse)
@@ -320,7 +321,7 @@ def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -
     from segmentation_job.runs.forgetting import keep_pruned_features
     from segmentation_job.runs.state import make_plan
     from segmentation_job.runs.versions import read_lenses, read_logic_versions
-    from segmentation_job.warehouse import open_warehouse
+    from segmentation_job.warehouse import held_for_dbt, open_warehouse
 
     versions = read_logic_versions(settings)
     with open_warehouse(settings) as warehouse:
@@ -338,11 +339,12 @@ def _build_features(settings: Settings, as_of: date, progress: StepInProgress) -
         print(describe_accounts(accounts, as_of), flush=True)
         require_most_rows_kept(warehouse, accounts, as_of, settings.max_quarantined_share)
     print(f"Features are computed for {', '.join(str(day) for day in plan.dates_to_compute)}.", flush=True)
-    run_dbt(
-        dbt_command("features", settings),
-        dbt_environment(settings, versions, plan.dates_to_compute),
-        settings.source_data_dir,
-    )
+    with held_for_dbt(settings):
+        run_dbt(
+            dbt_command("features", settings),
+            dbt_environment(settings, versions, plan.dates_to_compute),
+            settings.source_data_dir,
+        )
     with open_warehouse(settings) as warehouse:
         kept = keep_pruned_features(warehouse, plan.dates_to_compute)
     if kept:
@@ -371,7 +373,7 @@ def _build_marts(settings: Settings) -> None:
         record_versions,
     )
     from segmentation_job.runs.versions import read_lenses, read_logic_versions
-    from segmentation_job.warehouse import open_warehouse
+    from segmentation_job.warehouse import held_for_dbt, open_warehouse
 
     versions = read_logic_versions(settings)
     lenses = read_lenses(settings)
@@ -387,11 +389,12 @@ def _build_marts(settings: Settings) -> None:
         is_new_logic = marts_logic_is_new(warehouse, versions.marts)
         record_marts_begun(warehouse, versions.marts)
     lens_names = [lens.name for lens in lenses]
-    run_dbt(
-        dbt_command("marts", settings, full_refresh=is_new_logic),
-        dbt_environment(settings, versions, lens_names=lens_names),
-        settings.source_data_dir,
-    )
+    with held_for_dbt(settings):
+        run_dbt(
+            dbt_command("marts", settings, full_refresh=is_new_logic),
+            dbt_environment(settings, versions, lens_names=lens_names),
+            settings.source_data_dir,
+        )
     with open_warehouse(settings) as warehouse:
         record_marts_ready(warehouse, versions.marts)
 
@@ -572,14 +575,16 @@ def publish_command(as_of: AsOf) -> None:
         marts_version = read_logic_versions(settings).marts
         with open_warehouse(settings) as warehouse:
             require_marts(warehouse, as_of, marts_version)
-        publication = publish(
-            settings.warehouse_path,
-            settings.published_dir,
-            settings.serving_link,
-            settings.run_log_path,
-            kept_nights=settings.kept_nights,
-            now=datetime.now(UTC),
-        )
+        settings.published_dir.mkdir(parents=True, exist_ok=True)
+        with open_warehouse(settings) as warehouse, warehouse.marts_file(settings.published_dir) as marts:
+            publication = publish(
+                marts,
+                settings.published_dir,
+                settings.serving_link,
+                settings.run_log_path,
+                kept_nights=settings.kept_nights,
+                now=datetime.now(UTC),
+            )
         with open_warehouse(settings) as warehouse:
             record_publication(warehouse, as_of, marts_version, publication.path.name)
         print(f"Published {publication.path}, current as of {publication.as_of}")

@@ -1,5 +1,6 @@
 """Who holds the warehouse: a lock of a living process told from one whose process is gone or elsewhere."""
 
+import fcntl
 import os
 import re
 import shlex
@@ -40,6 +41,26 @@ def locks_explained(path: Path) -> Iterator[None]:
         if "Could not set lock" not in str(error):
             raise
         raise WarehouseLockedError(describe_lock(path, str(error))) from error
+
+
+@contextmanager
+def holding(path: Path) -> Iterator[None]:
+    """Hold a lock file of this machine; raise WarehouseLockedError where another process holds it.
+
+    The lock of a process ends with it, however it ends.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise WarehouseLockedError(describe_lock(path, f"(PID {file.read().strip()})")) from error
+        file.seek(0)
+        file.truncate()
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
 
 
 def describe_lock(path: Path, words: str) -> str:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from segmentation_job.errors import MisconfiguredError
 
 PROJECT_DIR: Final = Path(__file__).resolve().parent.parent
-TARGETS: Final = ("duckdb",)
+TARGETS: Final = ("duckdb", "spark")
 SHIPPED_LENSES_DIR: Final = Path(__file__).resolve().parent / "lenses"
 DEFAULT_SOURCE: Final = "complete_journey"
 CURRENT_LINK_NAME: Final = "current.duckdb"
@@ -35,7 +35,9 @@ class Settings:
     turns it off. max_quarantined_share: of an entity's rows; a date with more is not computed. kept_feature_days: days
     before the newest date for which `segmentation retain` leaves the features, labels and forecasts of every date; of
     older ones those of the firsts of months stay. kept_log_days: days for which it leaves log files.
-    forget_key_path: of the key that the hashes of forgotten people are made with, never below data_dir.
+    forget_key_path: of the key that the hashes of forgotten people are made with, never below data_dir. spark_connect,
+    spark_thrift: where a Spark answers the job, by Spark Connect, and dbt, by Thrift (host:port). spark_warehouse: the
+    folder of Spark's tables, which the cluster sees under the same path.
     """
 
     source: str
@@ -59,6 +61,9 @@ class Settings:
     kept_feature_days: int
     kept_log_days: int
     forget_key_path: Path
+    spark_connect: str
+    spark_thrift: str
+    spark_warehouse: Path
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], project_dir: Path = PROJECT_DIR) -> "Settings":
@@ -69,6 +74,12 @@ class Settings:
             if not text.isdigit() or int(text) == 0:
                 raise MisconfiguredError(f"{name}={text!r} must be a whole number above zero.")
             return int(text)
+
+        def address(name: str, default: str, pattern: str) -> str:
+            text = environment.get(name) or default
+            if not re.fullmatch(pattern, text):
+                raise MisconfiguredError(f"{name}={text!r} must look like {default}.")
+            return text
 
         source = environment.get("SOURCE") or DEFAULT_SOURCE
         if not re.fullmatch(r"[a-z][a-z0-9_]*", source):
@@ -153,6 +164,11 @@ class Settings:
             kept_feature_days=positive("SEGMENTATION_KEPT_FEATURE_DAYS", 35),
             kept_log_days=positive("SEGMENTATION_KEPT_LOG_DAYS", 90),
             forget_key_path=key_path,
+            spark_connect=address("SEGMENTATION_SPARK_CONNECT", "sc://127.0.0.1:15002", r"sc://[^\s/;]+:\d+(/;.*)?"),
+            spark_thrift=address("SEGMENTATION_SPARK_THRIFT", "127.0.0.1:10000", r"[^\s/:]+:\d+"),
+            spark_warehouse=Path(
+                environment.get("SEGMENTATION_SPARK_WAREHOUSE") or data_dir / "spark" / "warehouse"
+            ).absolute(),
         )
 
     @property
@@ -174,6 +190,11 @@ class Settings:
     def warehouse_path(self) -> Path:
         """The private warehouse of the source."""
         return self.source_data_dir / "warehouse.duckdb"
+
+    @property
+    def spark_lock_path(self) -> Path:
+        """Held by the one process that writes the source's tables on Spark."""
+        return self.source_data_dir / "spark.lock"
 
     @property
     def published_dir(self) -> Path:

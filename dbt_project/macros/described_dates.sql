@@ -5,7 +5,7 @@
   starts_anew: describe every date, because the model that asks holds nothing yet.
 -#}
 {% macro dates_to_describe(starts_anew) -%}
-    {%- set described = adapter.get_relation(this.database, 'marts', 'profiled_dates') %}
+    {%- set described = adapter.get_relation(this.database, layer_schema('marts'), 'profiled_dates') %}
     select profile_dates.as_of_date
     from {{ ref('profile_dates') }} as profile_dates
     {%- if described is not none and not starts_anew %}
@@ -24,10 +24,11 @@
     {%- set described_anew = ref('insight_dates') -%}
     {%- set labelled = ref('profile_dates') -%}
     {%- if is_incremental() -%}
-    delete from {{ this }}
-    where
-        as_of_date in (select as_of_date from {{ described_anew }})
-        or as_of_date not in (select as_of_date from {{ labelled }})
+    {{ delete_days(
+        'as_of_date',
+        'as_of_date in (select as_of_date from ' ~ described_anew ~ ')'
+        ~ ' or as_of_date not in (select as_of_date from ' ~ labelled ~ ')'
+    ) }}
     {%- endif -%}
 {%- endmacro %}
 

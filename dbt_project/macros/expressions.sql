@@ -67,7 +67,38 @@
 
 {#- The one rounding of a feature that is neither money nor a count. -#}
 {% macro rounded(expression) -%}
-    round({{ expression }}, 6)
+    {{ rounded_to(expression, 6) }}
+{%- endmacro %}
+
+{#- A double to some decimals. DuckDB rounds the double's product with a power of ten, Spark what the double is as text. -#}
+{% macro rounded_to(expression, decimals) -%}
+    {{ return(adapter.dispatch('rounded_to', 'customer_segmentation')(expression, decimals)) }}
+{%- endmacro %}
+
+{% macro default__rounded_to(expression, decimals) -%}
+    round({{ expression }}, {{ decimals }})
+{%- endmacro %}
+
+{% macro spark__rounded_to(expression, decimals) -%}
+    (round(cast({{ expression }} as double) * 1e{{ decimals }}D) / 1e{{ decimals }}D)
+{%- endmacro %}
+
+{#- The median of doubles, between the two in the middle where there are two. The halves of Spark's own may round otherwise. -#}
+{% macro median_of(expression) -%}
+    {{ return(adapter.dispatch('median_of', 'customer_segmentation')(expression)) }}
+{%- endmacro %}
+
+{% macro default__median_of(expression) -%}
+    percentile_cont(0.5) within group (order by {{ expression }})
+{%- endmacro %}
+
+{% macro spark__median_of(expression) -%}
+    (
+        percentile_disc(0.5) within group (order by {{ expression }}) + 0.5D * (
+            percentile_disc(0.5) within group (order by {{ expression }} desc)
+            - percentile_disc(0.5) within group (order by {{ expression }})
+        )
+    )
 {%- endmacro %}
 
 {% macro rounded_ratio(numerator, denominator) -%}
@@ -100,5 +131,14 @@
 
 {#- Empty and blank text is no value. -#}
 {% macro clean_text(column) -%}
+    {{ return(adapter.dispatch('clean_text', 'customer_segmentation')(column)) }}
+{%- endmacro %}
+
+{% macro default__clean_text(column) -%}
     nullif(trim({{ column }}), '')
+{%- endmacro %}
+
+{#- Spaces of every script go, as in DuckDB, which Spark's own trim would leave. -#}
+{% macro spark__clean_text(column) -%}
+    nullif(regexp_replace({{ column }}, '^\\p{Zs}+|\\p{Zs}+$', ''), '')
 {%- endmacro %}

@@ -50,8 +50,31 @@ from {{ relation }}
     {%- if data_type | lower == 'timestamp' -%}
     {{ as_moment(expression) }}
     {%- else -%}
+    {{ as_value(expression, data_type) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro as_value(expression, data_type) -%}
+    {{ return(adapter.dispatch('as_value', 'customer_segmentation')(expression, data_type)) }}
+{%- endmacro %}
+
+{% macro default__as_value(expression, data_type) -%}
+    try_cast({{ expression }} as {{ data_type }})
+{%- endmacro %}
+
+{#- As DuckDB reads text: '3.0' is a whole number, and a year is no date. -#}
+{% macro spark__as_value(expression, data_type) -%}
+    {%- if data_type | lower in ['integer', 'int', 'bigint'] -%}
+    try_cast(round(try_cast({{ expression }} as decimal(38, 10))) as {{ data_type }})
+    {%- elif data_type | lower == 'date' -%}
+    case when cast({{ expression }} as string) rlike {{ whole_date() }} then try_cast({{ expression }} as date) end
+    {%- else -%}
     try_cast({{ expression }} as {{ data_type }})
     {%- endif -%}
+{%- endmacro %}
+
+{% macro whole_date() -%}
+    '^\\s*[0-9]+-[0-9]{1,2}-[0-9]{1,2}'
 {%- endmacro %}
 
 
@@ -69,7 +92,7 @@ from {{ relation }}
 {%- endmacro %}
 
 {% macro spark__as_moment(expression) -%}
-    try_cast({{ expression }} as timestamp)
+    case when cast({{ expression }} as string) rlike {{ whole_date() }} then try_cast({{ expression }} as timestamp) end
 {%- endmacro %}
 
 

@@ -18,11 +18,10 @@
     {%- set found = [] -%}
     {%- for feature in promoted_features() -%}
         {%- set column = feature.column -%}
-        {%- set is_text = column.is_string() -%}
-        {#- An adapter may take DECIMAL(18,2), with its digits, for no number. -#}
-        {%- set is_number = column.is_number()
-            or column.data_type | lower == 'boolean'
-            or (column.data_type | lower).startswith('decimal') -%}
+        {#- Adapters ask for names of types that their engines do not use: string, int, DECIMAL(18,2) with its digits. -#}
+        {%- set type = (column.data_type | lower).split('(')[0] -%}
+        {%- set is_text = type in ['varchar', 'string', 'text'] or column.is_string() -%}
+        {%- set is_number = type in ['boolean', 'int', 'integer', 'bigint', 'double', 'decimal'] or column.is_number() -%}
         {%- if (kind == 'text' and is_text) or (kind == 'number' and is_number) -%}
             {%- do found.append({'table': feature.table, 'column': column.name}) -%}
         {%- endif -%}

@@ -1,20 +1,16 @@
 """dbt as a process of its own: inside this one it would keep the warehouse locked."""
 
-import ctypes
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+from segmentation_job.child_processes import die_with_parent
 from segmentation_job.errors import SegmentationError
 from segmentation_job.runs.versions import LogicVersions
 from segmentation_job.settings import Settings
-
-# Of prctl(2).
-PR_SET_PDEATHSIG = 1
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "facts": ("path:models/input", "path:sources", "path:models/staging", "path:models/intermediate"),
@@ -55,12 +51,6 @@ def dbt_places(settings: Settings) -> list[str]:
     ]
 
 
-def _die_with_parent() -> None:
-    """Ask Linux to kill this process when the one that started it ends; elsewhere do nothing."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def dbt_environment(
     settings: Settings, versions: LogicVersions, as_of_dates: Sequence[date] = (), *, lens_names: Sequence[str] = ()
 ) -> dict[str, str]:
@@ -97,7 +87,7 @@ def run_dbt(command: Sequence[str], environment: dict[str, str], folder: Path) -
     folder: that of the source's data, from where the environment's paths are seen. Where this process is killed, dbt
     ends with it: left to itself it would go on holding the warehouse.
     """
-    finished = subprocess.run(command, env=environment, cwd=folder, check=False, preexec_fn=_die_with_parent)
+    finished = subprocess.run(command, env=environment, cwd=folder, check=False, preexec_fn=die_with_parent)
     if finished.returncode != 0:
         raise SegmentationError(
             f"dbt ended with {finished.returncode}; what failed stands above. What is served is unchanged."

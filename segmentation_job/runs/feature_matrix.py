@@ -1,8 +1,9 @@
 """Promoted and candidate features as the algorithms take them, and as a hash of their content."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -10,10 +11,53 @@ import pyarrow.compute
 
 from segmentation_job.errors import SegmentationError
 from segmentation_job.segments.encoding import FeatureValues
-from segmentation_job.warehouse.interface import Warehouse
+from segmentation_job.warehouse.interface import Query, Warehouse
 from segmentation_job.warehouse.tables import FEATURE_TABLES
 
 READ_AT_A_TIME = 250_000
+CUSTOMERS_QUERY = "customers"
+
+
+class Features(Protocol):
+    """The features of some dates: of everybody, or of the customers that one machine has to work on."""
+
+    @property
+    def arrivals(self) -> tuple[date, ...]:
+        """Return the days on which some customer was seen first, ascending."""
+        ...
+
+    def batches(
+        self, day: date, columns: Sequence[str], text_columns: Collection[str]
+    ) -> Iterator[tuple[pa.Array, FeatureValues]]:
+        """Yield ids, sorted, and features of a date's customers."""
+        ...
+
+    def customers(self, day: date) -> pa.Array:
+        """Return the ids of a date's customers, sorted."""
+        ...
+
+
+@dataclass(frozen=True)
+class ReadFeatures:
+    """The features of the dates of some queries, as whoever runs a piece of work reads them. All have the same columns.
+
+    read: gives the rows of a query by its name; see `queries_for`.
+    """
+
+    read: Callable[[str], Iterator[pa.RecordBatch]]
+    arrivals: tuple[date, ...]
+
+    def batches(
+        self, day: date, columns: Sequence[str], text_columns: Collection[str]
+    ) -> Iterator[tuple[pa.Array, FeatureValues]]:
+        """Yield ids, sorted, and features of a date's customers."""
+        for batch in self.read(day.isoformat()):
+            yield batch.column(0), values_of(pa.Table.from_batches([batch]), columns, text_columns)
+
+    def customers(self, day: date) -> pa.Array:  # noqa: ARG002 - the work is for one date
+        """Return the ids of the customers of the date that the work is for, sorted."""
+        parts = [batch.column(0) for batch in self.read(CUSTOMERS_QUERY)]
+        return pa.concat_arrays(parts) if parts else pa.array([], pa.string())
 
 
 @dataclass(frozen=True)
@@ -46,11 +90,7 @@ class DatedFeatures:
         self, day: date, columns: Sequence[str], text_columns: Collection[str]
     ) -> Iterator[tuple[pa.Array, FeatureValues]]:
         """Yield ids, sorted, and features of a date's customers; raise SegmentationError where it is not kept."""
-        if not self.has([day]):
-            raise SegmentationError(
-                f"The features of {day} are needed and are not kept: build the features of the run again, "
-                "which computes them."
-            )
+        self._require([day])
         return read_batches(self.warehouse, self.schema(day), day, columns, text_columns, self.batch_size)
 
     def values(
@@ -63,10 +103,36 @@ class DatedFeatures:
         """Say whether every "table.column" still exists."""
         return has_columns(self.warehouse, self.schema(day), columns)
 
+    def queries_for(
+        self, as_of: date, days: Collection[date], columns: Sequence[str], text_columns: Collection[str]
+    ) -> dict[str, Query]:
+        """Return what `ReadFeatures` reads: the customers of a date, and features of some dates.
+
+        Raises SegmentationError where the features of one are not kept.
+        """
+        self._require(days)
+        by_table = columns_by_table(columns)
+        return {CUSTOMERS_QUERY: self._customers_query(as_of)} | {
+            day.isoformat(): (self.warehouse.feature_sql(self.schema(day), by_table, text_columns), (day,))
+            for day in sorted(days)
+        }
+
+    def _require(self, days: Collection[date]) -> None:
+        for day in sorted(days):
+            if not self.has([day]):
+                raise SegmentationError(
+                    f"The features of {day} are needed and are not kept: build the features of the run again, "
+                    "which computes them."
+                )
+
+    def _customers_query(self, day: date) -> Query:
+        table = f"{self.schema(day)}.purchase_features"
+        return f"select customer_id from {table} where as_of_date = ? order by customer_id", (day,)
+
     def customers(self, day: date) -> pa.Array:
         """Return the ids of a date's customers, sorted."""
-        sql = f"select customer_id from {self.schema(day)}.purchase_features where as_of_date = ? order by customer_id"
-        parts = [batch.column(0) for batch in self.warehouse.batches(sql, (day,), READ_AT_A_TIME)]
+        sql, parameters = self._customers_query(day)
+        parts = [batch.column(0) for batch in self.warehouse.batches(sql, parameters, READ_AT_A_TIME)]
         return pa.concat_arrays(parts) if parts else pa.array([], pa.string())
 
     def content(self, day: date) -> str:
@@ -138,11 +204,17 @@ def _batches(
     text_columns: Collection[str],
     batch_size: int,
 ) -> Iterator[pa.RecordBatch]:
+    sql = warehouse.feature_sql(schema, columns_by_table(columns), text_columns)
+    return warehouse.batches(sql, (as_of,), batch_size)
+
+
+def columns_by_table(columns: Sequence[str]) -> dict[str, list[str]]:
+    """Return "table.column" by table, each in the given order."""
     by_table: dict[str, list[str]] = {}
     for name in columns:
         table, _, column = name.partition(".")
         by_table.setdefault(table, []).append(column)
-    return warehouse.batches(warehouse.feature_sql(schema, by_table, text_columns), (as_of,), batch_size)
+    return by_table
 
 
 def values_of(table: pa.Table, columns: Sequence[str], text_columns: Collection[str]) -> FeatureValues:

@@ -82,7 +82,7 @@ def forecast_date(
     as_of = plan.as_of
     with threadpool_limits(limits=1), warehouse.transaction():
         for table in FORECAST_TABLES:
-            warehouse.rows(f"delete from candidate.{table} where as_of_date = ?", (as_of,))
+            warehouse.delete(f"candidate.{table}", {"as_of_date": as_of})
         purchases, spend, buying_outcomes = _fit_buying(warehouse, as_of, sample_size)
         codes = _category_codes(warehouse, as_of)
         next_model, next_outcome = _fit_next_category(warehouse, as_of, codes, sample_size)

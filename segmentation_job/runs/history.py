@@ -15,10 +15,9 @@ def splice_into_history(
     segment_key), which say what the neighbouring models make of a customer: by them a change is the customer's, the
     model's, or both's. Only the intervals that touch the neighbours are written again.
     """
-    warehouse.rows("drop table if exists spliced_history")
-    warehouse.rows(
+    warehouse.create_temporary(
+        "spliced_history",
         """
-        create temporary table spliced_history as
         with before as (
             select customer_id, valid_from, segment_key, change_cause
             from promoted.label_history
@@ -102,6 +101,7 @@ def splice_into_history(
             select * from compared where is_known or segment_key is distinct from segment_key_before
         )
         select
+            cast($1 as string) as lens,
             changes.customer_id,
             changes.valid_from,
             coalesce(
@@ -117,16 +117,14 @@ def splice_into_history(
         """,
         (lens, as_of, previous_date, next_date),
     )
-    warehouse.rows(
-        "delete from promoted.label_history where lens = $1"
-        " and (cast($3 as date) is null or valid_from <= cast($3 as date))"
-        " and (cast($2 as date) is null or valid_to is null or valid_to > cast($2 as date))",
-        (lens, previous_date, next_date),
+    warehouse.replace_rows(
+        "promoted.label_history",
+        {"lens": lens},
+        (
+            "(cast($1 as date) is null or valid_from <= cast($1 as date))"
+            " and (cast($2 as date) is null or valid_to is null or valid_to > cast($2 as date))",
+            (next_date, previous_date),
+        ),
+        "spliced_history",
     )
-    warehouse.rows(
-        "insert into promoted.label_history"
-        " select $1, customer_id, valid_from, valid_to, segment_key, change_cause from spliced_history"
-        " order by customer_id, valid_from",
-        (lens,),
-    )
-    warehouse.rows("drop table spliced_history")
+    warehouse.drop_temporary("spliced_history")

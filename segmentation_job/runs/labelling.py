@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from segmentation_job.runs.calendar import anchor_dates, settling_dates, voting_dates
-from segmentation_job.runs.feature_matrix import DatedFeatures
+from segmentation_job.runs.feature_matrix import Features
 from segmentation_job.segments.algorithms import IntArray, nearest
 from segmentation_job.segments.assignment import Assignment, assignment_to
 from segmentation_job.segments.encoding import FeatureValues
@@ -35,7 +35,7 @@ class LabelledBatch:
     nearest: IntArray
 
 
-def settled_labels(features: DatedFeatures, model: Model, origins: Origins, as_of: date) -> Iterator[LabelledBatch]:
+def settled_labels(features: Features, model: Model, origins: Origins, as_of: date) -> Iterator[LabelledBatch]:
     """Yield the labels of a date, batch by batch.
 
     A model says at its fit what the origins say. From then on a customer's segment is that of the latest first of a
@@ -61,7 +61,7 @@ def settled_labels(features: DatedFeatures, model: Model, origins: Origins, as_o
         yield LabelledBatch(batch_ids, values, assignment_to(label, cost, model.outlier_cost), found)
 
 
-def settled_clusters(features: DatedFeatures, model: Model, origins: Origins, as_of: date) -> tuple[pa.Array, IntArray]:
+def settled_clusters(features: Features, model: Model, origins: Origins, as_of: date) -> tuple[pa.Array, IntArray]:
     """Return the ids, sorted, and the clusters (n,) of a date's customers under a model."""
     batches = list(settled_labels(features, model, origins, as_of))
     if not batches:
@@ -72,7 +72,7 @@ def settled_clusters(features: DatedFeatures, model: Model, origins: Origins, as
     )
 
 
-def nearest_clusters(features: DatedFeatures, model: Model, as_of: date) -> tuple[pa.Array, IntArray]:
+def nearest_clusters(features: Features, model: Model, as_of: date) -> tuple[pa.Array, IntArray]:
     """Return the ids, sorted, and the clusters of least cost (n,) of a date's customers."""
     ids, found = [], []
     for batch_ids, values in features.batches(as_of, model.encoding.columns, model.encoding.text_columns):
@@ -84,7 +84,7 @@ def nearest_clusters(features: DatedFeatures, model: Model, as_of: date) -> tupl
 
 
 def origins_at_fit(
-    features: DatedFeatures, model: Model, predecessor_clusters: IntArray | None, continued: IntArray | None
+    features: Features, model: Model, predecessor_clusters: IntArray | None, continued: IntArray | None
 ) -> Origins:
     """Return the origins of everybody in scope at a model's fit.
 
@@ -106,7 +106,7 @@ def origins_at_fit(
     return Origins(pa.concat_arrays(ids), np.concatenate(clusters))
 
 
-def _standing(features: DatedFeatures, model: Model, origins: Origins, as_of: date, ids: pa.Array) -> IntArray:
+def _standing(features: Features, model: Model, origins: Origins, as_of: date, ids: pa.Array) -> IntArray:
     """What each customer's segment was at the latest anchor, or is by origin; −1 for who has not settled yet."""
     standing = _aligned(origins, ids)
     fitted = model.fitted_as_of
@@ -124,7 +124,7 @@ def _standing(features: DatedFeatures, model: Model, origins: Origins, as_of: da
     return standing
 
 
-def _votes(features: DatedFeatures, model: Model, day: date, ids: pa.Array, standing: IntArray) -> IntArray:
+def _votes(features: Features, model: Model, day: date, ids: pa.Array, standing: IntArray) -> IntArray:
     """What a date says of each customer (n,), −1 where not in scope or not settled."""
     votes = np.full(len(ids), ABSENT, dtype=np.int64)
     for batch_ids, values in features.batches(day, model.encoding.columns, model.encoding.text_columns):

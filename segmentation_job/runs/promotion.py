@@ -24,6 +24,8 @@ from segmentation_job.warehouse.tables import FEATURE_TABLES, FORECAST_INPUTS, F
 
 GATED_SUBJECTS = ("features", "forecasts", "labels")
 
+_NO_KEYS = pa.table({"customer_id": pa.array([], pa.string()), "segment_key": pa.array([], pa.string())})
+
 # Every registered key with the id that it resolves to.
 RESOLVED_SEGMENTS = """(
     select
@@ -191,25 +193,17 @@ def _promote_models(warehouse: Warehouse, plan: RunPlan) -> list[str]:
     ]
     versions = [version for version in fitted if not _is_kept(warehouse, "promoted.models", version)]
     for table in ("models", "model_candidates", "model_samples", "model_origins", "model_segments"):
-        names = ", ".join(warehouse.columns(f"promoted.{table}"))
         for version in fitted:
             if not _is_kept(warehouse, f"promoted.{table}", version):
-                warehouse.rows(
-                    f"insert into promoted.{table} ({names}) select {names} from candidate.{table}"
-                    " where run_date = ? and model_version = ? order by all",
-                    (plan.as_of, version),
-                )
+                key = {"run_date": plan.as_of, "model_version": version}
+                warehouse.copy_rows(f"candidate.{table}", f"promoted.{table}", key)
     for lens, refit_date in warehouse.rows(
         "select lens, refit_date from candidate.lineage where run_date = ? order by lens, refit_date", (plan.as_of,)
     ):
         for table in ("lineage", "lineage_dates"):
-            names = ", ".join(warehouse.columns(f"promoted.{table}"))
-            warehouse.rows(f"delete from promoted.{table} where lens = ? and refit_date = ?", (lens, refit_date))
-            warehouse.rows(
-                f"insert into promoted.{table} ({names}) select {names} from candidate.{table}"
-                " where run_date = ? and lens = ? and refit_date = ? order by all",
-                (plan.as_of, lens, refit_date),
-            )
+            key = {"lens": lens, "refit_date": refit_date}
+            warehouse.delete(f"promoted.{table}", key)
+            warehouse.copy_rows(f"candidate.{table}", f"promoted.{table}", {"run_date": plan.as_of, **key})
     return versions
 
 
@@ -372,13 +366,20 @@ def _withdraw_labels(warehouse: Warehouse, as_of: date, lens: str, context: Refi
     if not warehouse.rows("select 1 from promoted.runs where as_of_date = ? and lens = ?", (as_of, lens)):
         return
     for table in ("labels", "runs", "run_inputs", "run_dates", "segment_alarms"):
-        warehouse.rows(f"delete from promoted.{table} where as_of_date = ? and lens = ?", (as_of, lens))
+        warehouse.delete(f"promoted.{table}", {"as_of_date": as_of, "lens": lens})
     next_date = min((day for day in labelled_dates(warehouse, lens) if day > as_of), default=None)
     if next_date is not None:
         _put_into_history(warehouse, next_date, lens, as_of, context)
         return
-    warehouse.rows("delete from promoted.label_history where lens = ? and valid_from >= ?", (lens, as_of))
-    warehouse.rows("update promoted.label_history set valid_to = null where lens = ? and valid_to >= ?", (lens, as_of))
+    warehouse.create_temporary(
+        "reopened_history",
+        "select lens, customer_id, valid_from, cast(null as date) as valid_to, segment_key, change_cause"
+        " from promoted.label_history where lens = $1 and valid_from < $2 and valid_to >= $2",
+        (lens, as_of),
+    )
+    ends = ("valid_from >= $1 or valid_to >= $1", (as_of,))
+    warehouse.replace_rows("promoted.label_history", {"lens": lens}, ends, "reopened_history")
+    warehouse.drop_temporary("reopened_history")
 
 
 def _put_into_history(warehouse: Warehouse, as_of: date, lens: str, run_date: date, context: RefitContext) -> None:
@@ -389,32 +390,29 @@ def _put_into_history(warehouse: Warehouse, as_of: date, lens: str, run_date: da
     model = _model_in_effect(warehouse, as_of, lens)
 
     previous_model = None if previous_date is None else _model_in_effect(warehouse, previous_date, lens)
-    warehouse.rows("drop table if exists day_labels")
     _create_labels_of(warehouse, "labels_of_day", as_of, lens)
     if previous_model is None or previous_model.version == model.version:
-        warehouse.rows(
-            "create temporary table day_labels as select customer_id, segment_key, segment_key as under_previous_model"
-            " from labels_of_day"
+        warehouse.create_temporary(
+            "day_labels", "select customer_id, segment_key, segment_key as under_previous_model from labels_of_day"
         )
     else:
-        _fill_temporary(
-            warehouse, "under_previous_model", _keys_under(warehouse, previous_model, as_of, run_date, context)
+        warehouse.create_temporary(
+            "under_previous_model", _keys_under(warehouse, previous_model, as_of, run_date, context)
         )
-        warehouse.rows(
-            "create temporary table day_labels as select labels.customer_id, labels.segment_key,"
-            " under_previous_model.segment_key as under_previous_model from labels_of_day as labels"
-            " left join under_previous_model on labels.customer_id = under_previous_model.customer_id"
+        warehouse.create_temporary(
+            "day_labels",
+            "select labels.customer_id, labels.segment_key, under_previous_model.segment_key as under_previous_model"
+            " from labels_of_day as labels"
+            " left join under_previous_model on labels.customer_id = under_previous_model.customer_id",
         )
-    warehouse.rows("drop table if exists next_under_this_model")
     if next_date is None:
-        warehouse.rows("create temporary table next_under_this_model (customer_id varchar, segment_key varchar)")
+        warehouse.create_temporary("next_under_this_model", _NO_KEYS)
     elif _model_in_effect(warehouse, next_date, lens).version == model.version:
         _create_labels_of(warehouse, "next_under_this_model", next_date, lens)
     else:
-        _fill_temporary(warehouse, "next_under_this_model", _keys_under(warehouse, model, next_date, run_date, context))
+        warehouse.create_temporary("next_under_this_model", _keys_under(warehouse, model, next_date, run_date, context))
     splice_into_history(warehouse, lens, as_of, previous_date, next_date)
-    for table in ("labels_of_day", "day_labels", "next_under_this_model", "under_previous_model"):
-        warehouse.rows(f"drop table if exists {table}")
+    warehouse.drop_temporary("labels_of_day", "day_labels", "next_under_this_model", "under_previous_model")
 
 
 def _create_labels_of(warehouse: Warehouse, table: str, day: date, lens: str) -> None:
@@ -423,15 +421,14 @@ def _create_labels_of(warehouse: Warehouse, table: str, day: date, lens: str) ->
     The labels of an old date are dropped in time; the history has its segments for good.
     """
     if warehouse.rows("select 1 from promoted.labels where as_of_date = ? and lens = ? limit 1", (day, lens)):
-        origin, values = "promoted.labels where as_of_date = ? and lens = ?", (day, lens)
+        origin, values = "promoted.labels where as_of_date = $1 and lens = $2", (day, lens)
     else:
         origin, values = (
             "promoted.label_history where valid_from <= $1 and (valid_to is null or valid_to > $1) and lens = $2"
             " and segment_key is not null",
             (day, lens),
         )
-    warehouse.rows(f"drop table if exists {table}")
-    warehouse.rows(f"create temporary table {table} as select customer_id, segment_key from {origin}", values)
+    warehouse.create_temporary(table, f"select customer_id, segment_key from {origin}", values)
 
 
 def _model_in_effect(warehouse: Warehouse, as_of: date, lens: str) -> Model:
@@ -446,9 +443,8 @@ def _keys_under(warehouse: Warehouse, model: Model, day: date, run_date: date, c
     nearest segment: that is so only of a date that is stale, which says it again when it is run.
     """
     features = context.features
-    nothing = pa.table({"customer_id": pa.array([], pa.string()), "segment_key": pa.array([], pa.string())})
     if not features.has([day]) or not features.has_columns(day, model.encoding.columns):
-        return nothing
+        return _NO_KEYS
     if day >= model.fitted_as_of and features.has(label_dates(model.fitted_as_of, day, features.arrivals)):
         # What this transaction has promoted itself is not there yet for the cursor that reads it.
         fitted_now = warehouse.rows(
@@ -462,20 +458,16 @@ def _keys_under(warehouse: Warehouse, model: Model, day: date, run_date: date, c
     return pa.table({"customer_id": ids, "segment_key": keys_of(model, clusters)})
 
 
-def _fill_temporary(warehouse: Warehouse, table: str, rows: pa.Table) -> None:
-    warehouse.rows(f"create or replace temporary table {table} (customer_id varchar, segment_key varchar)")
-    warehouse.append(table, rows)
-
-
 def _clear_run(warehouse: Warehouse, plan: RunPlan) -> None:
     """Take away the candidates that no other run under way needs."""
     for table in ("plans", "plan_decisions"):
         warehouse.rows(f"delete from pipeline.{table} where run_date = ?", (plan.as_of,))
-    for table in (*FEATURE_TABLES, "feature_inputs"):
-        warehouse.rows(f"delete from candidate.{table} where as_of_date not in (select as_of_date from pipeline.plans)")
-    for table in FORECAST_INPUTS:
-        warehouse.rows(f"delete from candidate.{table} where as_of_date not in (select as_of_date from pipeline.plans)")
+    needed = {day for (day,) in warehouse.rows("select as_of_date from pipeline.plans")}
+    for table in (*FEATURE_TABLES, "feature_inputs", *FORECAST_INPUTS):
+        found = warehouse.rows(f"select distinct as_of_date from candidate.{table}")
+        for day in sorted({day for (day,) in found if day is not None} - needed):
+            warehouse.delete(f"candidate.{table}", {"as_of_date": day})
     for table in (*FORECAST_TABLES, "labels", "runs", "run_inputs", "run_dates", "skipped_lenses", "segment_alarms"):
-        warehouse.rows(f"delete from candidate.{table} where as_of_date = ?", (plan.as_of,))
+        warehouse.delete(f"candidate.{table}", {"as_of_date": plan.as_of})
     for table in MODEL_TABLES:
-        warehouse.rows(f"delete from candidate.{table} where run_date = ?", (plan.as_of,))
+        warehouse.delete(f"candidate.{table}", {"run_date": plan.as_of})

@@ -1,7 +1,7 @@
 """The run's own step: fit or reuse the models, score everyone, write the candidate labels."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,8 +10,9 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from segmentation_job.errors import MisconfiguredError
-from segmentation_job.runs.calendar import RunPlan
-from segmentation_job.runs.labelling import settled_labels
+from segmentation_job.runs.calendar import RunPlan, label_dates
+from segmentation_job.runs.feature_matrix import ReadFeatures
+from segmentation_job.runs.labelling import Origins, settled_labels
 from segmentation_job.runs.lineage import (
     MODEL_TABLES,
     Lineage,
@@ -29,6 +30,7 @@ from segmentation_job.segments.model import Model
 from segmentation_job.segments.watching import Alarm
 from segmentation_job.warehouse.interface import Warehouse
 
+ORIGINS_QUERY = "origins"
 CHOICE_FIGURES = ("davies_bouldin", "silhouette", "jaccard_stability", "held_out_value", "reason")
 
 
@@ -86,9 +88,9 @@ def segment_date(
 
 def _clear_candidates(warehouse: Warehouse, as_of: date) -> None:
     for table in ("labels", "runs", "run_inputs", "run_dates", "skipped_lenses", "segment_alarms"):
-        warehouse.rows(f"delete from candidate.{table} where as_of_date = ?", (as_of,))
+        warehouse.delete(f"candidate.{table}", {"as_of_date": as_of})
     for table in MODEL_TABLES:
-        warehouse.rows(f"delete from candidate.{table} where run_date = ?", (as_of,))
+        warehouse.delete(f"candidate.{table}", {"run_date": as_of})
 
 
 def _segment_lens(
@@ -102,9 +104,15 @@ def _segment_lens(
         return LensWithoutModel(lens.name, reason)
     figures = _winning_figures(warehouse, plan.as_of, model)
     totals = _Totals(model)
-    for batch in settled_labels(context.features, model, lineage.origins, plan.as_of):
-        totals.add(batch.assignment, batch.values)
-        warehouse.append("candidate.labels", _label_rows(plan.as_of, model, batch.customer_ids, batch.assignment))
+    features, encoding = context.features, model.encoding
+    days = label_dates(model.fitted_as_of, plan.as_of, features.arrivals)
+    queries = features.queries_for(plan.as_of, days, encoding.columns, encoding.text_columns)
+    origins = pa.table({"customer_id": lineage.origins.customer_ids, "cluster": pa.array(lineage.origins.cluster)})
+    scoring = Scoring(plan.as_of, model, features.arrivals)
+    for counted in warehouse.compute_by_customer(
+        "candidate.labels", {**queries, ORIGINS_QUERY: origins}, scoring, features.batch_size
+    ):
+        totals.add(counted)
     _write_run(warehouse, plan, lens, versions, model, figures, totals, context)
     _write_run_dates(warehouse, plan, model, context)
     alarms = _watch(warehouse, plan, lens, model, context)
@@ -187,7 +195,7 @@ def _label_rows(as_of: date, model: Model, customer_ids: pa.Array, assignment: A
 
 
 class _Totals:
-    """Figures of a scoring, gathered batch by batch; distances in millionths, so that their sum is exact."""
+    """Figures of a scoring, gathered from all who did a part of it; distances in millionths, so that sums are exact."""
 
     def __init__(self, model: Model) -> None:
         self.encoding = model.encoding
@@ -208,11 +216,42 @@ class _Totals:
         shares = (self.missing / self.customers).round(6).tolist()
         return {name: share for name, share in zip(self.encoding.columns, shares, strict=True) if share}
 
-    def add(self, assignment: Assignment, values: FeatureValues) -> None:
-        self.sizes += np.bincount(assignment.cluster, minlength=len(self.sizes))
-        self.distance_millionths += int(np.rint(assignment.distance * 1e6).astype(np.int64).sum())
-        self.outliers += int(assignment.is_outlier.sum())
-        self.missing += missing_values(values, self.encoding).sum(axis=0)
+    def add(self, counted: Mapping[str, Sequence[int]]) -> None:
+        self.sizes += np.array(counted["sizes"], dtype=np.int64)
+        self.distance_millionths += counted["distance_millionths"][0]
+        self.outliers += counted["outliers"][0]
+        self.missing += np.array(counted["missing"], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """The work of labelling some customers of a date under one model, wherever they are."""
+
+    as_of: date
+    model: Model
+    arrivals: tuple[date, ...]
+
+    def __call__(
+        self, read: Callable[[str], Iterator[pa.RecordBatch]]
+    ) -> Iterator[tuple[pa.Table, dict[str, list[int]]]]:
+        """Yield label rows with counts of them: by cluster, of outliers, of missing values; distances in millionths."""
+        kept = list(read(ORIGINS_QUERY))
+        origins = Origins(
+            pa.concat_arrays([batch.column(0) for batch in kept]) if kept else pa.array([], pa.string()),
+            np.concatenate([batch.column(1).to_numpy() for batch in kept]) if kept else np.empty(0, dtype=np.int64),
+        )
+        with threadpool_limits(limits=1):
+            for batch in settled_labels(ReadFeatures(read, self.arrivals), self.model, origins, self.as_of):
+                found = batch.assignment
+                yield (
+                    _label_rows(self.as_of, self.model, batch.customer_ids, found),
+                    {
+                        "sizes": np.bincount(found.cluster, minlength=self.model.k).tolist(),
+                        "distance_millionths": [int(np.rint(found.distance * 1e6).astype(np.int64).sum())],
+                        "outliers": [int(found.is_outlier.sum())],
+                        "missing": missing_values(batch.values, self.model.encoding).sum(axis=0).tolist(),
+                    },
+                )
 
 
 def _winning_figures(warehouse: Warehouse, run_date: date, model: Model) -> dict[str, object]:

@@ -1,5 +1,8 @@
 """The one door to the warehouse engine."""
 
+from contextlib import AbstractContextManager, nullcontext
+
+from segmentation_job.lock_holder import holding
 from segmentation_job.prepared_change import finish_change
 from segmentation_job.settings import Settings
 from segmentation_job.warehouse.interface import Warehouse
@@ -7,8 +10,17 @@ from segmentation_job.warehouse.interface import Warehouse
 
 def open_warehouse(settings: Settings) -> Warehouse:
     """Open the source's warehouse for writing; raise WarehouseLockedError where another process holds it."""
-    from segmentation_job.warehouse.duckdb_engine import DuckDBWarehouse
-
     # A `forget` that was killed while it put its new files in place: no step may write into a file about to go.
     finish_change(settings.forgetting_dir)
+    if settings.target == "spark":
+        from segmentation_job.warehouse.spark_engine import SparkWarehouse
+
+        return SparkWarehouse(settings)
+    from segmentation_job.warehouse.duckdb_engine import DuckDBWarehouse
+
     return DuckDBWarehouse(settings.warehouse_path, threads=settings.threads, memory_limit=settings.memory_limit)
+
+
+def held_for_dbt(settings: Settings) -> AbstractContextManager[None]:
+    """Keep other processes from writing while dbt does, where the engine does not do it for dbt."""
+    return holding(settings.spark_lock_path) if settings.target == "spark" else nullcontext()

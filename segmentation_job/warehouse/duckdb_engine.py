@@ -1,6 +1,7 @@
 """The warehouse on one machine: a DuckDB file that one process writes at a time."""
 
 import hashlib
+import itertools
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ import pyarrow as pa
 
 from segmentation_job.errors import MisconfiguredError
 from segmentation_job.lock_holder import locks_explained
-from segmentation_job.warehouse.interface import Row
+from segmentation_job.warehouse.feature_query import feature_query
+from segmentation_job.warehouse.interface import Query, Row, Work
 from segmentation_job.warehouse.tables import SCHEMAS, TABLES, TABLES_VERSION_TABLE
 
 
@@ -25,6 +27,7 @@ class DuckDBWarehouse:
     """
 
     def __init__(self, path: Path, *, threads: int, memory_limit: str) -> None:
+        self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         with locks_explained(path):
             self._connection = duckdb.connect(str(path), config={"threads": threads, "memory_limit": memory_limit})
@@ -86,6 +89,10 @@ class DuckDBWarehouse:
         finally:
             cursor.close()
 
+    def arrow(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
+        """Return the rows of a query as a table."""
+        return self._connection.sql(sql, params=list(parameters)).to_arrow_reader(1_000_000).read_all()
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         self._connection.execute("begin transaction")
@@ -113,12 +120,51 @@ class DuckDBWarehouse:
             return {}
         return {column: kind for column, (kind, _) in self._column_definitions(table).items()}
 
+    def create_from(self, table: str, rows: pa.Table) -> None:
+        """Create a table of some rows, or put it in the place of one of the same name."""
+        self._connection.register("rows_to_keep", rows)
+        try:
+            self._connection.execute(f"create or replace table {table} as select * from rows_to_keep")
+        finally:
+            self._connection.unregister("rows_to_keep")
+
     def append(self, table: str, rows: pa.Table) -> None:
         self._connection.register("rows_to_append", rows)
         try:
             self._connection.execute(f"insert into {table} by name select * from rows_to_append")
         finally:
             self._connection.unregister("rows_to_append")
+
+    def delete(self, table: str, key: Mapping[str, object]) -> None:
+        condition, values = _condition(key)
+        self._connection.execute(f"delete from {table} where {condition}", values)
+
+    def copy_rows(self, origin: str, destination: str, key: Mapping[str, object]) -> None:
+        names = ", ".join(f'"{column}"' for column in self.columns(destination))
+        condition, values = _condition(key)
+        self._connection.execute(
+            f"insert into {destination} ({names}) select {names} from {origin} where {condition} order by all", values
+        )
+
+    def replace_rows(self, table: str, key: Mapping[str, object], old: tuple[str, Sequence[object]], new: str) -> None:
+        condition, parameters = old
+        fixed, values = _condition(key, after=len(parameters))
+        self._connection.execute(f"delete from {table} where {fixed} and ({condition})", [*parameters, *values])
+        self._connection.execute(f"insert into {table} by name select * from {new} order by all")
+
+    def create_temporary(self, name: str, rows: str | pa.Table, parameters: Sequence[object] = ()) -> None:
+        if isinstance(rows, str):
+            self._connection.execute(f"create or replace temporary table {name} as {rows}", list(parameters))
+            return
+        self._connection.register("rows_to_keep", rows)
+        try:
+            self._connection.execute(f"create or replace temporary table {name} as select * from rows_to_keep")
+        finally:
+            self._connection.unregister("rows_to_keep")
+
+    def drop_temporary(self, *names: str) -> None:
+        for name in names:
+            self._connection.execute(f"drop table if exists {name}")
 
     def move_rows(self, origin: str, destination: str, key: Mapping[str, object]) -> None:
         origin_columns = self.columns(origin)
@@ -133,12 +179,30 @@ class DuckDBWarehouse:
                     f"{origin}.{column} is {kind}, but {destination}.{column} is {destination_columns[column]}: a "
                     "column's type cannot change under rows that are kept. Give the column a new name."
                 )
-        self._delete(destination, key)
+        self.delete(destination, key)
         names = ", ".join(f'"{column}"' for column in origin_columns)
         condition, values = _condition(key)
         self._connection.execute(
             f"insert into {destination} by name select {names} from {origin} where {condition} order by {names}", values
         )
+
+    def compute_by_customer(
+        self, table: str, queries: Mapping[str, Query | pa.Table], work: Work, batch_size: int
+    ) -> Iterator[Mapping[str, list[int]]]:
+        def read(name: str) -> Iterator[pa.RecordBatch]:
+            query = queries[name]
+            if isinstance(query, pa.Table):
+                return iter(query.combine_chunks().to_batches())
+            return self.batches(query[0], query[1], batch_size)
+
+        for rows, figures in work(read):
+            self.append(table, rows)
+            yield figures
+
+    @contextmanager
+    def marts_file(self, folder: Path) -> Iterator[Path]:  # noqa: ARG002 - nothing has to be made
+        self._connection.close()
+        yield self._path
 
     def content_hash(self, table: str, key: Mapping[str, object]) -> str:
         # Doubles count in millionths, as they are rounded by contract: engines write them differently as text. What
@@ -170,34 +234,8 @@ class DuckDBWarehouse:
     def feature_sql(
         self, schema: str, columns_by_table: Mapping[str, Sequence[str]], text_columns: Collection[str]
     ) -> str:
-        for table, columns in columns_by_table.items():
-            existing = self.columns(f"{schema}.{table}")
-            for column in columns:
-                if column not in existing:
-                    raise MisconfiguredError(
-                        f"A lens asks for {table}.{column}, which does not exist. {table} has: {', '.join(existing)}."
-                    )
-                if existing[column] in ("VARCHAR", "DATE") and f"{table}.{column}" not in text_columns:
-                    raise MisconfiguredError(
-                        f"A lens takes {table}.{column} for a number, but it is {existing[column]}: encode a text as "
-                        "one_hot or ordinal, and use a number of days in place of a date."
-                    )
-        tables = list(columns_by_table)
-        expressions = ", ".join(
-            f'cast({table}."{column}" as {"varchar" if f"{table}.{column}" in text_columns else "double"})'
-            f' as "{table}.{column}"'
-            for table, columns in columns_by_table.items()
-            for column in columns
-        )
-        joins = " ".join(
-            f"inner join {schema}.{table} on {table}.as_of_date = {tables[0]}.as_of_date"
-            f" and {table}.customer_id = {tables[0]}.customer_id"
-            for table in tables[1:]
-        )
-        return (
-            f"select {tables[0]}.customer_id, {expressions} from {schema}.{tables[0]} {joins}"
-            f" where {tables[0]}.as_of_date = ? order by {tables[0]}.customer_id"
-        )
+        existing = {table: self.columns(f"{schema}.{table}") for table in columns_by_table}
+        return feature_query(schema, columns_by_table, text_columns, existing, not_numbers=("VARCHAR", "DATE"))
 
     def sampled_customers(self, schema: str, as_of: date, sample_size: int) -> list[str]:
         found = self.rows(
@@ -224,13 +262,13 @@ class DuckDBWarehouse:
             changed = str(sql).replace(old, new)
             self._connection.execute(changed.replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1))
 
-    def _delete(self, table: str, key: Mapping[str, object]) -> None:
-        condition, values = _condition(key)
-        self._connection.execute(f"delete from {table} where {condition}", values)
 
-
-def _condition(key: Mapping[str, object]) -> tuple[str, list[object]]:
-    return " and ".join(f'"{column}" = ?' for column in key) or "1 = 1", list(key.values())
+def _condition(key: Mapping[str, object], *, after: int | None = None) -> tuple[str, list[object]]:
+    """The key as a condition, and its values. after: where parameters have numbers, how many stand before them."""
+    marks = (f"${number}" if after is not None else "?" for number in itertools.count((after or 0) + 1))
+    return " and ".join(f'"{column}" = {mark}' for column, mark in zip(key, marks, strict=False)) or "1 = 1", list(
+        key.values()
+    )
 
 
 def _quoted(path: Path) -> str:

@@ -1,14 +1,19 @@
 """What a run asks of a warehouse engine. Only the engines behind it know which one they are."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import date
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import pyarrow as pa
 
 Row = tuple[Any, ...]
+Query = tuple[str, Sequence[object]]
+"""A query with its parameters."""
+Work = Callable[[Callable[[str], Iterator[pa.RecordBatch]]], Iterator[tuple[pa.Table, dict[str, list[int]]]]]
+"""What is made of some customers: it reads queries by name, and yields rows of a table with figures about them."""
 
 
 class Warehouse(Protocol):
@@ -48,8 +53,45 @@ class Warehouse(Protocol):
         """Append rows to a table, columns matched by name."""
         ...
 
+    def delete(self, table: str, key: Mapping[str, object]) -> None:
+        """Take away the rows with the key's values; where the table is large, by columns that its rows are kept by."""
+        ...
+
+    def copy_rows(self, origin: str, destination: str, key: Mapping[str, object]) -> None:
+        """Append the origin's rows with the key's values to the destination, in the columns that it has."""
+        ...
+
+    def replace_rows(self, table: str, key: Mapping[str, object], old: tuple[str, Sequence[object]], new: str) -> None:
+        """Put the rows of a temporary table in the place of those with the key's values that meet a condition.
+
+        old: the condition in SQL with `$1` and on for its parameters, and these. new: made by `create_temporary`.
+        """
+        ...
+
+    def create_temporary(self, name: str, rows: str | pa.Table, parameters: Sequence[object] = ()) -> None:
+        """Create a table that only this process sees, from a query or from rows; replaces one of the same name."""
+        ...
+
+    def drop_temporary(self, *names: str) -> None:
+        """Let go of temporary tables, where they are there."""
+        ...
+
     def move_rows(self, origin: str, destination: str, key: Mapping[str, object]) -> None:
         """Replace the destination's rows with the key's values by the origin's; the destination gains new columns."""
+        ...
+
+    def compute_by_customer(
+        self, table: str, queries: Mapping[str, Query | pa.Table], work: Work, batch_size: int
+    ) -> Iterator[Mapping[str, list[int]]]:
+        """Append to a table what some work makes of every customer, wherever the engine has it done; yield its figures.
+
+        queries: by the name that the work reads them by; each gives the customer's id first, sorted by it. The engine
+        may cut the customers into parts, and give all rows of a customer to the same part.
+        """
+        ...
+
+    def marts_file(self, folder: Path) -> AbstractContextManager[Path]:
+        """Give a DuckDB file with the marts in its schema `marts`; what has to be made for it lies in the folder."""
         ...
 
     def content_hash(self, table: str, key: Mapping[str, object]) -> str:

@@ -19,6 +19,7 @@ from segmentation_job.steps import POOL
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 COMPOSE = PROJECT_DIR / "docker-compose.yml"
 AIRFLOW_PARTS = {"api-server", "scheduler", "dag-processor"}
+SPARK_PARTS = {"redis", "worker"}
 SECRET = re.compile(r"password|secret|fernet", re.IGNORECASE)
 
 
@@ -102,7 +103,7 @@ def test_the_example_of_the_env_file_names_every_required_variable_without_a_val
 
 def test_every_service_that_stays_up_has_a_health_check(compose: dict[str, Any]) -> None:
     staying = {name for name, service in compose["services"].items() if service.get("restart") != "no"}
-    assert staying == AIRFLOW_PARTS | {"postgres", "superset"}
+    assert staying == AIRFLOW_PARTS | {"postgres", "superset"} | SPARK_PARTS
     for name in staying:
         assert compose["services"][name]["healthcheck"]["test"], name
 
@@ -114,6 +115,16 @@ def test_no_part_of_airflow_starts_before_its_metadata_is_ready(compose: dict[st
         waits_for = services[name]["depends_on"]
         assert waits_for["initialise"] == {"condition": "service_completed_successfully"}
         assert waits_for["postgres"] == {"condition": "service_healthy"}
+
+
+def test_what_only_the_profile_spark_needs_starts_with_that_profile_alone(compose: dict[str, Any]) -> None:
+    of_profile = {name for name, service in compose["services"].items() if service.get("profiles") == ["spark"]}
+    assert of_profile == SPARK_PARTS
+    worker = compose["services"]["worker"]
+    assert worker["environment"] == compose["services"]["scheduler"]["environment"]
+    assert worker["depends_on"]["redis"] == {"condition": "service_healthy"}
+    others = [service for name, service in compose["services"].items() if name not in SPARK_PARTS]
+    assert not any(SPARK_PARTS & set(service.get("depends_on", {})) for service in others)
 
 
 def test_ports_are_published_on_loopback_only(compose: dict[str, Any]) -> None:

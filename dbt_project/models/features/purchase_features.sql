@@ -183,15 +183,11 @@ against_market as (
     select
         categories.as_of_date,
         categories.customer_id,
-        sum(cast(round(
-            least(
-                {{ ratio('categories.net_amount_365d', 'category_totals.net_amount_365d') }},
-                market.market_share
-            ),
-            12
-        ) as decimal(18, 12))) as shared_mix,
+        sum(cast({{ rounded_to(
+            'least(' ~ ratio('categories.net_amount_365d', 'category_totals.net_amount_365d') ~ ', market.market_share)', 12
+        ) }} as decimal(18, 12))) as shared_mix,
         sum(categories.gross_amount_365d) as gross_amount,
-        sum(cast(round(categories.item_count_365d * market.market_price, 9) as decimal(28, 9)))
+        sum(cast({{ rounded_to('categories.item_count_365d * market.market_price', 9) }} as decimal(28, 9)))
             as gross_at_market_prices
     from categories
     inner join category_totals

@@ -1,7 +1,8 @@
 -- Append after the hook has taken the changed days out: a day that lost its last row goes too.
 {{ config(
     materialized='incremental',
-    incremental_strategy='append',
+    incremental_strategy='insert_overwrite' if target.type == 'spark' else 'append',
+    partition_by='order_date',
     pre_hook="{{ delete_changed_days() }}",
 ) }}
 

@@ -1,10 +1,3 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    on_schema_change='append_new_columns',
-    pre_hook="{{ delete_described_dates() }}",
-) }}
-
 {% set numbers = profiled_features('number') %}
 {% set texts = profiled_features('text') %}
 
@@ -63,7 +56,7 @@ population_numbers as (
         as_of_date,
         feature,
         {{ ratio('sum(exact_number)', 'count(*)') }} as population_mean,
-        percentile_cont(0.5) within group (order by feature_number) as population_median,
+        {{ median_of('feature_number') }} as population_median,
         sqrt(greatest(
             {{ ratio('sum(' ~ exact_square('exact_number', 6) ~ ')', 'count(*)') }}
             - {{ ratio('sum(exact_number)', 'count(*)') }} * {{ ratio('sum(exact_number)', 'count(*)') }},
@@ -84,7 +77,7 @@ segment_numbers as (
         exact_numbers.feature,
         count(*) as known_customers,
         {{ ratio('sum(exact_numbers.exact_number)', 'count(*)') }} as segment_mean,
-        percentile_cont(0.5) within group (order by exact_numbers.feature_number) as segment_median
+        {{ median_of('exact_numbers.feature_number') }} as segment_median
     from labels
     inner join exact_numbers
         on

@@ -34,7 +34,7 @@ segments as (
         sum(spend_amount_90d) as spend_amount_90d,
         sum(spend_amount_365d) as spend_amount_365d,
         sum(spend_amount) as spend_amount,
-        percentile_cont(0.5) within group (order by cast(spend_amount_365d as double)) as median_spend_amount_365d,
+        {{ median_of('cast(spend_amount_365d as double)') }} as median_spend_amount_365d,
         sum(gross_amount) as gross_amount,
         sum(discount_amount) as discount_amount,
         sum(cost_amount) as cost_amount,

@@ -33,7 +33,7 @@ counted as (
         members.segment_name,
         recurring.product_id,
         count(*) as customer_count,
-        percentile_cont(0.5) within group (order by recurring.interval_days) as interval_days_median,
+        {{ median_of('recurring.interval_days') }} as interval_days_median,
         count(*) filter (where recurring.days_to_due between 0 and 29) as due_30d_count,
         count(*) filter (where recurring.days_to_due < 0) as overdue_count
     from members
