@@ -6,7 +6,8 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from importlib.util import LazyLoader, find_spec, module_from_spec
 from pathlib import Path
@@ -66,7 +67,24 @@ def _prepare_great_expectations() -> None:
     # Failing queries are logged with their traceback; the outcomes carry the same in one line.
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
     _import_when_used(_IMPORTED_AND_UNUSED)
-    import segmentation_job.gate.lean_expectations  # noqa: F401 - registers them
+    with _not_imported("pyspark"):
+        import segmentation_job.gate.lean_expectations  # noqa: F401 - registers them
+
+
+@contextmanager
+def _not_imported(package: str) -> Iterator[None]:
+    """Let imports find no package of this name, unless it is imported already.
+
+    Great Expectations imports Spark wherever it is installed: a second for each gate, on an engine that is not Spark.
+    """
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[package]
 
 
 def _import_when_used(name: str) -> None:
