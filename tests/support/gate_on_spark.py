@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from segmentation_job import spark_session
 from tests.unit.gate.gate_warehouse import NON_BUYER, SHOPPER, build_warehouse
@@ -69,7 +70,7 @@ def copy_to_spark(path: Path, address: str, source: str) -> None:
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
             for schema, name in connection.execute("select schema_name, table_name from duckdb_tables()").fetchall():
-                rows = connection.execute(f"select * from {schema}.{name}").to_arrow_table()
+                rows: pa.Table = connection.execute(f"select * from {schema}.{name}").to_arrow_table()
                 session.sql(f"create database if not exists {source}_{schema}")
                 frame = session.createDataFrame(rows, schema=from_arrow_schema(rows.schema)).coalesce(1)
                 frame.write.mode("overwrite").saveAsTable(f"{source}_{schema}.{name}")
