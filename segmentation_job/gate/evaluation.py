@@ -6,7 +6,8 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from importlib.util import LazyLoader, find_spec, module_from_spec
 from pathlib import Path
@@ -66,7 +67,24 @@ def _prepare_great_expectations() -> None:
     # Failing queries are logged with their traceback; the outcomes carry the same in one line.
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
     _import_when_used(_IMPORTED_AND_UNUSED)
-    import segmentation_job.gate.lean_expectations  # noqa: F401 - registers them
+    with _not_imported("pyspark"):
+        import segmentation_job.gate.lean_expectations  # noqa: F401 - registers them
+
+
+@contextmanager
+def _not_imported(package: str) -> Iterator[None]:
+    """Let imports find no package of this name, unless it is imported already.
+
+    Great Expectations imports Spark wherever it is installed: a second for each gate, on an engine that is not Spark.
+    """
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[package]
 
 
 def _import_when_used(name: str) -> None:
@@ -312,14 +330,11 @@ def _offenders(
     if query is None:
         return None, _seen(result)
     query = query.rstrip("; \n")
-    columns = session.rows(f"select * from ({query}) as offending limit 1")
-    if not columns:
+    # Which of a customer's rows is shown depends on neither engine nor threads; queries select the key first.
+    rows = session.rows(f"select * from ({query}) as offending order by all nulls last limit {_SHOWN_KEYS}")
+    if not rows:
         return None, None
     key = KEY_COLUMNS[suite.name]
-    # By the key, then by everything else: which of a customer's rows is shown does not depend on engine or threads.
-    positions = sorted(range(1, len(columns[0]) + 1), key=lambda position: list(columns[0])[position - 1] != key)
-    order = ", ".join(f"{position} nulls last" for position in positions)
-    rows = session.rows(f"select * from ({query}) as offending order by {order} limit {_SHOWN_KEYS}")
     if key not in rows[0]:
         return None, _in_words(rows[0])
     keys = [str(row[key]) for row in rows if row[key] is not None]

@@ -1,20 +1,14 @@
 """A source's databases on Spark as the gate reads them: a session of its own over Spark Connect."""
 
 import logging
-import os
-import socket
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
-from segmentation_job.errors import SegmentationError
+from segmentation_job import spark_session
 from segmentation_job.settings import Settings
 
 _LAYERS = ("candidate", "promoted", "intermediate", "staging")
-_DEFAULT_ADDRESS = "sc://127.0.0.1:15002"
-_ANSWER_SECONDS = 5
 
 
 class SparkStore:
@@ -45,43 +39,27 @@ class SparkStore:
     @classmethod
     def of(cls, settings: Settings) -> "SparkStore":
         """Return the store of the settings' source."""
-        return cls(os.environ.get("SEGMENTATION_SPARK_CONNECT") or _DEFAULT_ADDRESS, settings.source)
+        return cls(settings.spark_connect, settings.source)
 
     @contextmanager
     def connected(self) -> Iterator[str]:
         """Yield the address of a new session for SQLAlchemy; it ends afterwards, with its views and functions.
 
-        Raises: SegmentationError where no Spark answers.
+        Raises: MisconfiguredError where no Spark answers.
         """
-        self._require_answer()
         from sqlalchemy.dialects import registry
+
+        from segmentation_job.gate.spark_dialect import address_of
 
         registry.register("spark.connect", "segmentation_job.gate.spark_dialect", "SparkConnect")
         # The outcomes carry what went wrong in one line; the client would log each with the server's stack.
         logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from pyspark.sql.connect.session import SparkSession
-
-            from segmentation_job.gate.spark_dialect import address_of
-
-            session = SparkSession.builder.remote(self._address).create()
-            try:
-                with address_of(session) as address:
-                    yield address
-            finally:
-                session.stop()
-
-    def _require_answer(self) -> None:
-        # The client itself would try for ten minutes.
-        found = urlsplit(self._address)
+        session = spark_session.connected(self._address)
         try:
-            socket.create_connection((found.hostname or "", found.port or 15002), timeout=_ANSWER_SECONDS).close()
-        except OSError as error:
-            raise SegmentationError(
-                f"No Spark answers at {found.hostname}:{found.port or 15002} ({error}). The address is the setting "
-                "SEGMENTATION_SPARK_CONNECT; `make spark-cluster` starts a cluster on this machine."
-            ) from error
+            with address_of(session) as address:
+                yield address
+        finally:
+            session.stop()
 
     def tables(self, connection: Any) -> set[tuple[str, str]]:
         """Return layer and name of every table and view of the source."""

@@ -14,8 +14,6 @@ warehouse. Only who opens it reads it, under its lock; BI reads published files.
 import hashlib
 import json
 import re
-import socket
-import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +21,6 @@ from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -33,6 +30,7 @@ from segmentation_job.durable_files import written_whole
 from segmentation_job.errors import MisconfiguredError
 from segmentation_job.lock_holder import holding
 from segmentation_job.settings import Settings
+from segmentation_job.spark_session import connected
 from segmentation_job.warehouse.duckdb_engine import DuckDBWarehouse
 from segmentation_job.warehouse.feature_query import feature_query
 from segmentation_job.warehouse.interface import Query, Row, Work
@@ -73,9 +71,6 @@ READ_WHOLE: Final = frozenset(
 """Tables that dbt makes and that are small: a statement about nothing else is run on a copy in memory."""
 
 SMALL: Final = frozenset(table for table, _ in TABLES if table not in PARTITIONED_BY)
-
-# About a minute: of a server that has ended no session comes back.
-_RETRIES: Final = 7
 
 _NAME: Final = re.compile(rf"\b({'|'.join(LAYERS)})\.\"?([a-z_][a-z0-9_]*)\"?")
 _CHANGED: Final = re.compile(r"\s*(?:insert into|delete from|update)\s+([a-z_]+\.[a-z_0-9]+)")
@@ -541,42 +536,6 @@ class PartOfCustomers:
             schema = told.schema
             nothing = {field.name: pa.nulls(1, field.type) for field in schema}
             yield from pa.table({**nothing, "figures": pa.array([json.dumps(figures)])}).to_batches()
-
-
-def connected(address: str) -> "SparkSession":
-    """Return a session of the Spark at an address of Spark Connect; raise MisconfiguredError where none answers."""
-    try:
-        with warnings.catch_warnings():
-            # It tells every time that it does not know this pandas: no pandas passes between it and the job.
-            warnings.simplefilter("ignore")
-            from pyspark.sql.connect.client.retries import DefaultPolicy
-            from pyspark.sql.connect.session import SparkSession
-    except ImportError as error:
-        raise MisconfiguredError(
-            "TARGET=spark needs the packages of the dependency group `spark`: uv sync --frozen --group spark "
-            "(`make spark-cluster` does it)."
-        ) from error
-    _require_answer(address)
-    session = SparkSession.builder.remote(address).create()
-    session.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES)])
-    # The SQL of the job quotes columns as the standard has it.
-    session.conf.set("spark.sql.ansi.enabled", "true")
-    session.conf.set("spark.sql.ansi.doubleQuotedIdentifiers", "true")
-    session.conf.set("spark.sql.session.timeZone", "UTC")
-    session.conf.set("spark.sql.sources.partitionOverwriteMode", "dynamic")
-    return session
-
-
-def _require_answer(address: str) -> None:
-    # Spark's client would try for ten minutes.
-    parts = urlsplit(address)
-    try:
-        socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=10).close()
-    except OSError as error:
-        raise MisconfiguredError(
-            f"No Spark answers at {address} (SEGMENTATION_SPARK_CONNECT): start one by `make spark-cluster`, or name "
-            "the address of yours."
-        ) from error
 
 
 def set_apart(columns: Sequence[str], behind: Collection[str]) -> list[str]:

@@ -9,12 +9,18 @@ import pyarrow as pa
 import pytest
 
 from segmentation_job.errors import MisconfiguredError, WarehouseLockedError
+from segmentation_job.gate import evaluate_gate
+from segmentation_job.gate.duckdb_store import DuckDBStore
+from segmentation_job.gate.outcomes import Subject
+from segmentation_job.gate.spark_store import SparkStore
 from segmentation_job.settings import Settings
 from segmentation_job.spark_cluster import RunningCluster
 from segmentation_job.warehouse import open_warehouse
 from segmentation_job.warehouse.interface import Warehouse
 from segmentation_job.warehouse.spark_engine import SparkWarehouse
+from tests.support.gate_on_spark import broken_warehouse, copy_to_spark
 from tests.support.spark import settings_on, small_cluster
+from tests.unit.gate.gate_warehouse import AS_OF
 
 DAY = date(2018, 1, 1)
 NEXT = date(2018, 1, 2)
@@ -194,3 +200,43 @@ def test_where_no_spark_answers_the_remedy_is_said(on_spark: Settings, tmp_path:
     elsewhere = replace(on_spark, spark_connect="sc://127.0.0.1:1", spark_warehouse=tmp_path, data_dir=tmp_path)
     with pytest.raises(MisconfiguredError, match="make spark-cluster"):
         open_warehouse(elsewhere)
+
+
+@pytest.fixture(scope="module")
+def broken(cluster: RunningCluster, tmp_path_factory: pytest.TempPathFactory) -> tuple[DuckDBStore, SparkStore]:
+    """A warehouse with damage of every kind on both engines."""
+    path = broken_warehouse(tmp_path_factory.mktemp("broken") / "warehouse.duckdb")
+    copy_to_spark(path, cluster.connect, "broken")
+    return DuckDBStore(path, threads=1, memory_limit="1GB"), SparkStore(cluster.connect, "broken")
+
+
+@pytest.mark.parametrize(
+    ("subject", "seen"),
+    [
+        ("labels", {"passed", "failed"}),
+        ("forecasts", {"passed", "failed", "warned"}),
+        ("features", {"passed", "failed", "warned", "not_applicable", "error"}),
+    ],
+)
+def test_the_gate_says_the_same_of_each_expectation_on_both_engines(
+    broken: tuple[DuckDBStore, SparkStore], on_spark: Settings, subject: Subject, seen: set[str]
+) -> None:
+    # An error carries the engine's own words.
+    of_duckdb, of_spark = (
+        [
+            replace(outcome, observed=None) if outcome.outcome == "error" else outcome
+            for outcome in evaluate_gate(store, on_spark.expectations_dir, subject, AS_OF, [AS_OF])
+        ]
+        for store in broken
+    )
+    for expected, found in zip(of_duckdb, of_spark, strict=True):
+        assert found == expected
+    assert {outcome.outcome for outcome in of_spark} == seen
+
+
+def test_a_source_without_tables_on_spark_fails_its_gate(on_spark: Settings) -> None:
+    nothing_there = SparkStore(on_spark.spark_connect, "no_such_source")
+    outcomes = evaluate_gate(nothing_there, on_spark.expectations_dir, "labels", AS_OF, [AS_OF])
+    assert {(each.outcome, each.observed) for each in outcomes} == {
+        ("error", "table candidate.labels does not exist"),
+    }

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import duckdb
 import pytest
 
 from segmentation_job.errors import WarehouseLockedError
-from segmentation_job.gate import ExpectationOutcome, evaluate_gate, gate_failed
+from segmentation_job.gate import ExpectationOutcome, evaluate_gate, evaluation, gate_failed
 from segmentation_job.gate.duckdb_store import DuckDBStore
 from segmentation_job.gate.outcomes import Subject
+from segmentation_job.gate.row_counts import CountingStatement
 from tests.unit.gate.conftest import Warehouse
 from tests.unit.gate.gate_warehouse import AS_OF, LENSES, PREVIOUS, SHOPPER
 
@@ -243,6 +245,37 @@ def test_a_gate_over_no_date_is_refused(warehouse: Warehouse) -> None:
 def test_importing_the_gate_does_not_import_great_expectations() -> None:
     code = "import sys, segmentation_job.gate; sys.exit('great_expectations' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=EXPECTATIONS.parent, timeout=60)
+
+
+def test_a_gate_on_duckdb_loads_nothing_of_spark_although_it_is_installed(warehouse: Warehouse) -> None:
+    code = (
+        "import sys\n"
+        "from datetime import date\n"
+        "from pathlib import Path\n"
+        "from segmentation_job.gate import evaluate_gate\n"
+        "from segmentation_job.gate.duckdb_store import DuckDBStore\n"
+        f"store = DuckDBStore(Path({str(warehouse())!r}), threads=1, memory_limit='1GB')\n"
+        f"evaluate_gate(store, Path({str(EXPECTATIONS)!r}), 'labels', date({AS_OF:%Y, %-m, %-d}), [date(2018, 1, 1)])\n"
+        "print(*[name for name in sys.modules if name.partition('.')[0] in ('pyspark', 'grpc')])\n"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=EXPECTATIONS.parent, timeout=60, capture_output=True, text=True
+    )
+    assert finished.stdout.split() == []
+
+
+def test_rows_that_were_counted_together_are_not_counted_again(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def sevens(queries: Iterable[str]) -> list[CountingStatement]:
+        asked.extend(queries)
+        return [CountingStatement(f"select {', '.join('7' for _ in asked)}", tuple(asked))]
+
+    monkeypatch.setattr(evaluation, "counting_statements", sevens)
+    outcomes = evaluate(warehouse())
+    assert len(asked) == len([o for o in outcomes if o.unexpected_count == 7]) > 10
 
 
 def test_great_expectations_comes_without_what_no_suite_uses_until_it_is_asked_for() -> None:

@@ -62,6 +62,12 @@ def test_the_shipped_suites_carry_no_ids() -> None:
             lambda d: d["expectations"][3].update(meta={"minimum_history_days": 90}),
             "expectation 4.*means nothing without a previous_ table",
         ),
+        (
+            lambda d: d["expectations"][3]["kwargs"].update(
+                unexpected_rows_query="select * from {batch} cross join distribution_shift(a, b)"
+            ),
+            "expectation 4.*two names in single quotes",
+        ),
         (lambda d: d["expectations"][0]["kwargs"].update(min_value=0), "an empty table would pass"),
         (lambda d: d["expectations"][0].update(severity="warning"), "an empty table would pass"),
         (lambda d: d.update(expectations=[]), "the suite is empty"),
