@@ -1,0 +1,199 @@
+{#-
+  The rows that `stg_<entity>_checked` looks at, as the common table expression `cleaned`: all of the CTE `landed`, or,
+  where only new files are read, these and the kept rows that they can touch. Those are all copies of a new row, and of
+  every row whose customer, order or product has become another one. A copy is never judged without the others.
+
+  key: what makes rows copies of one another, as in `copies_set_aside`.
+  columns_added: what the model adds to the cleaned rows beside the reasons. touched_by: which of customers, orders and
+  products the rows are checked against.
+-#}
+{% macro landed_and_touched(key, columns_added=[], touched_by=[]) -%}
+{%- if not takes_up_landed_files() -%}
+cleaned as (
+    select * from landed
+)
+{%- else -%}
+{%- set added = columns_added + ['own_reason', 'copy_number', 'quarantine_reason'] -%}
+keys_to_check as (
+    select
+        {%- for part in key %}
+        {{ part }} as key_{{ loop.index }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from landed
+    {%- for condition in touched_conditions(touched_by) %}
+    union
+    select
+        {%- for part in key %}
+        {{ part }} as key_{{ loop.index }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ this }}
+    where {{ condition }}
+    {%- endfor %}
+),
+
+cleaned as (
+    select * from landed
+    union all
+    select
+        {%- set comma = joiner(',') %}
+        {%- for column in adapter.get_columns_in_relation(this) if column.name not in added %}
+        {{- comma() }}
+        {{ column.name }}
+        {%- endfor %}
+    from {{ this }}
+    where exists (
+        select 1
+        from keys_to_check
+        where
+            {%- for part in key %}
+            keys_to_check.key_{{ loop.index }} is not distinct from {{ part }}
+            {{- ' and' if not loop.last }}
+            {%- endfor %}
+    )
+)
+{%- endif -%}
+{%- endmacro %}
+
+
+{#-
+  What finds the kept rows that a change elsewhere can touch. An id that nobody knew touches only rows that were set
+  aside for that; one that was known and changed touches every row that names it.
+-#}
+{% macro touched_conditions(touched_by) -%}
+    {%- set changed = "(select touched_key from pipeline.touched_keys where entity = '%s' and was_known = %s)" -%}
+    {%- set conditions = [] -%}
+    {%- for entity, column, reason in [
+        ('customers', 'customer_id', 'customer_unknown'), ('orders', 'order_id', 'order_unknown')
+    ] if entity in touched_by -%}
+        {%- do conditions.append(
+            "own_reason = '" ~ reason ~ "' and " ~ column ~ " in " ~ changed | format(entity, 'false')
+        ) -%}
+        {%- do conditions.append(column ~ " in " ~ changed | format(entity, 'true')) -%}
+    {%- endfor -%}
+    {%- if 'products' in touched_by -%}
+        {%- do conditions.append("product_id in (select touched_key from pipeline.touched_keys where entity = 'products')") -%}
+        {#- Whether a product can be unknown depends on all products there are. -#}
+        {%- do conditions.append(
+            "category = 'unknown' and exists (select 1 from pipeline.touched_keys where entity = 'products')"
+        ) -%}
+    {%- endif -%}
+    {{ return(conditions) }}
+{%- endmacro %}
+
+
+{#-
+  The incremental strategy of `stg_<entity>_checked`: the rows that were checked take the place of their copies. What is
+  otherwise than it was is written down for what comes after: the days in `pipeline.touched_days`, the ids in
+  `pipeline.touched_keys`. A build that is cut off leaves no record of its facts, and the next reads all again.
+-#}
+{% macro get_incremental_checked_again_sql(arg_dict) -%}
+    {%- set target, checked = arg_dict['target_relation'], arg_dict['temp_relation'] -%}
+    {%- set columns = arg_dict['dest_columns'] | map(attribute='name') | join(', ') -%}
+    {%- set name = target.identifier | replace('stg_', '') | replace('_checked', '') -%}
+    {%- if landed_files() is none %}
+    delete from {{ target }};
+    {%- else %}
+    {%- set copies -%}
+        exists (
+            select 1
+            from {{ checked }} as checked
+            where
+                {%- for part in arg_dict['unique_key'] %}
+                {{ part | replace('~', 'checked.') }} is not distinct from {{ part | replace('~', 'before.') }}
+                {{- ' and' if not loop.last }}
+                {%- endfor %}
+        )
+    {%- endset %}
+    create or replace temp table copies_before as
+    select {{ columns }} from {{ target }} as before where {{ copies }};
+
+    create or replace temp table rows_that_differ as
+    select *, true as was_there from (select * from copies_before except all select {{ columns }} from {{ checked }})
+    union all
+    select *, false as was_there from (select {{ columns }} from {{ checked }} except all select * from copies_before);
+
+    {%- for entity in checked_entities() if entity.name == name %}
+    {%- for day in entity.days or [entity.event_date] if day %}
+    insert into pipeline.touched_days select distinct '{{ name }}', {{ day }} from rows_that_differ;
+    {%- endfor %}
+    {%- endfor %}
+    {%- if name in ('orders', 'products') %}
+    insert into pipeline.touched_keys
+    select
+        '{{ name }}',
+        {{ name[:-1] }}_id,
+        bool_or(was_there)
+    from rows_that_differ
+    where quarantine_reason is null
+    group by {{ name[:-1] }}_id;
+    {%- elif name == 'customers' %}
+    create or replace temp table known_before as
+    {{ known_from(target, 'rows_that_differ') }};
+    {%- endif %}
+
+    delete from {{ target }} as before where {{ copies }};
+    {%- endif %}
+    insert into {{ target }} ({{ columns }}) select {{ columns }} from {{ checked }};
+    {%- if name == 'customers' and landed_files() is not none %}
+
+    insert into pipeline.touched_keys
+    select
+        'customers',
+        known_after.customer_id,
+        known_before.customer_id is not null
+    from ({{ known_from(target, 'rows_that_differ') }}) as known_after
+    left join known_before on known_after.customer_id = known_before.customer_id
+    where
+        known_before.customer_id is null
+        or known_before.known_from_date is distinct from known_after.known_from_date;
+    {%- endif %}
+{%- endmacro %}
+
+
+{#- From which day on an id is a customer's, of the customers that a relation names. -#}
+{% macro known_from(checked, customers) -%}
+select
+    customer_id,
+    case when count(valid_from_date) = count(*) then min(valid_from_date) end as known_from_date
+from (
+    select
+        customer_id,
+        case when {{ is_possible_date('valid_from_date') }} then valid_from_date end as valid_from_date
+    from {{ checked }}
+    where customer_id is not null
+    {%- if customers %} and customer_id in (select customer_id from {{ customers }}){% endif %}
+) as checked
+group by customer_id
+{%- endmacro %}
+
+
+{#- How staging keeps what it checked. An engine that deletes no rows checks all of them anew. -#}
+{% macro checked_materialization() -%}
+    {{ return('incremental' if target.type == 'duckdb' else 'table') }}
+{%- endmacro %}
+
+{% macro checked_strategy() -%}
+    {{ return('checked_again' if target.type == 'duckdb' else none) }}
+{%- endmacro %}
+
+
+{#- Rows of a day lie together where all of them are written at once: what looks at few days reads few blocks. -#}
+{% macro in_order_of_days(day) -%}
+    {%- if not takes_up_landed_files() -%}
+    order by {{ day }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- A condition that holds for what a fact has to be built of anew: rows of the touched days of an entity, or all. -#}
+{% macro in_touched_days(entity, day) -%}
+    {%- if takes_up_landed_files() -%}
+    exists (
+        select 1
+        from pipeline.touched_days as touched
+        where touched.entity = '{{ entity }}' and touched.touched_date is not distinct from {{ day }}
+    )
+    {%- else -%}
+    1 = 1
+    {%- endif -%}
+{%- endmacro %}
