@@ -7,7 +7,7 @@
 {% macro checked_entities() -%}
     {{ return([
         {'name': 'customers', 'event_date': none, 'key': ['customer_id', 'valid_from']},
-        {'name': 'products', 'event_date': none, 'key': ['product_id', 'valid_from']},
+        {'name': 'products', 'event_date': none, 'key': ['product_id', 'valid_from'], 'days': ['valid_from_date']},
         {'name': 'orders', 'event_date': 'order_date', 'key': ['order_id', 'customer_id']},
         {'name': 'order_lines', 'event_date': 'order_date', 'key': ['order_id', 'line_id', 'product_id']},
         {'name': 'order_events', 'event_date': 'event_date', 'key': ['event_id', 'order_id']},

@@ -23,3 +23,14 @@
     where {{ adapter.quote('month') }} in (select {{ month_of('order_date') }} from {{ ref('int_changed_days') }})
     {%- endif -%}
 {%- endmacro %}
+
+{#- The same for what became of orders, which is known by the day and depends on other days. -#}
+{% macro delete_touched_order_event_days() -%}
+    {%- set touched_days = ref('int_touched_order_event_days') -%}
+    {%- if is_incremental() -%}
+    delete from {{ this }}
+    {%- if landed_files() is not none %}
+    where event_date in (select event_date from {{ touched_days }})
+    {%- endif %}
+    {%- endif -%}
+{%- endmacro %}

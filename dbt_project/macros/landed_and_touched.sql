@@ -117,7 +117,10 @@ cleaned as (
     insert into pipeline.touched_days select distinct '{{ name }}', {{ day }} from rows_that_differ;
     {%- endfor %}
     {%- endfor %}
-    {%- if name in ('orders', 'products') %}
+    {%- if name in ('order_events', 'order_lines') %}
+    insert into pipeline.touched_keys
+    select distinct '{{ name }}', order_id, true from rows_that_differ where order_id is not null;
+    {%- elif name in ('orders', 'products') %}
     insert into pipeline.touched_keys
     select
         '{{ name }}',

@@ -10,7 +10,7 @@
 
 {#- Whether a model that holds rows already takes up what has landed since, instead of reading all again. -#}
 {% macro takes_up_landed_files() -%}
-    {{ return(is_incremental() and landed_files() is not none) }}
+    {{ return(landed_files() is not none and is_incremental()) }}
 {%- endmacro %}
 
 {#- The condition that leaves of an input the rows of new files alone, where only those are read. -#}
