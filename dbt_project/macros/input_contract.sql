@@ -56,7 +56,7 @@ from {{ relation }}
 {%- endmacro %}
 
 {% macro duckdb__landing_file_of(relation) -%}
-    {{ 'filename' if relation is not string and relation.external else 'cast(null as string)' }}
+    {{ 'filename' if relation is not string and relation.external and relation.limit is none else 'cast(null as string)' }}
 {%- endmacro %}
 
 
