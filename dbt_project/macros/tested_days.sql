@@ -10,31 +10,32 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- The same for dbt's own tests of columns, as their `where`. -#}
+{#- The same for dbt's own tests of columns, as their `where`. Those see no macro but this one, so it is told all. -#}
 {% macro duckdb__get_where_subquery(relation) -%}
-    {%- set tested = tested_tables().get(relation.identifier) -%}
-    {%- set conditions = [config.get('where', '')] if config.get('where', '') else [] -%}
-    {%- if landed_files() is not none and tested -%}
-        {%- do conditions.append(of_tested_days(tested[0], tested[1])) -%}
+    {%- set days = {
+        'int_category_days': ['order_lines', 'order_date'],
+        'int_customer_days': ['order_lines', 'order_date'],
+        'int_customer_loyalty_days': ['loyalty_events', 'event_date'],
+        'int_customer_product_days': ['order_lines', 'order_date'],
+        'int_customer_session_days': ['web_events', 'session_date'],
+        'int_customer_viewed_product_days': ['web_events', 'session_date'],
+        'stg_credit': ['credit', 'credit_date'],
+        'stg_feedback': ['feedback', 'event_date'],
+        'stg_loyalty_events': ['loyalty_events', 'event_date'],
+        'stg_order_events': ['order_events', 'event_date'],
+        'stg_order_lines': ['order_lines', 'order_date'],
+        'stg_orders': ['orders', 'order_date'],
+        'stg_payments': ['payments', 'due_date'],
+        'stg_web_events': ['web_events', 'event_date'],
+    }.get(relation.identifier) -%}
+    {%- set conditions = [config.get('where')] if config.get('where') else [] -%}
+    {%- if execute and days and env_var('SEGMENTATION_LANDED_FILES', '') -%}
+        {%- do conditions.append(
+            days[1] ~ " in (select touched_date from pipeline.touched_days where entity = '" ~ days[0] ~ "')"
+        ) -%}
     {%- endif -%}
     {%- if conditions -%}
         {{ return('(select * from ' ~ relation ~ ' where ' ~ conditions | join(' and ') ~ ') as dbt_subquery') }}
     {%- endif -%}
     {{ return(relation) }}
-{%- endmacro %}
-
-{#- Of each table that grows by the day whose days they are, and its column with the day. -#}
-{% macro tested_tables() -%}
-    {%- set tables = {
-        'int_customer_days': ['order_lines', 'order_date'],
-        'int_customer_product_days': ['order_lines', 'order_date'],
-        'int_category_days': ['order_lines', 'order_date'],
-        'int_customer_loyalty_days': ['loyalty_events', 'event_date'],
-        'int_customer_session_days': ['web_events', 'session_date'],
-        'int_customer_viewed_product_days': ['web_events', 'session_date'],
-    } -%}
-    {%- for entity in checked_entities() if entity.event_date -%}
-        {%- do tables.update({'stg_' ~ entity.name: [entity.name, entity.event_date]}) -%}
-    {%- endfor -%}
-    {{ return(tables) }}
 {%- endmacro %}
