@@ -95,7 +95,7 @@
         {{ 'or ' if not loop.first }}(
             entity = '{{ entity.name }}'
             {%- if entity.event_date %}
-            and {{ in_touched_days(entity.name, 'accounts.event_date') }}
+            and (accounts.event_date is null or {{ in_touched_days(entity.name, 'accounts.event_date') }})
             {%- endif %}
         )
         {%- endfor %}

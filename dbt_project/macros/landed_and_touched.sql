@@ -3,7 +3,8 @@
   where only new files are read, these and the kept rows that they can touch. Those are all copies of a new row, and of
   every row whose customer, order or product has become another one. A copy is never judged without the others.
 
-  key: what makes rows copies of one another, as in `copies_set_aside`.
+  key: the columns that make rows copies of one another, as in `copies_set_aside`. A row without the first of them is set
+  aside for that, whatever its copies are.
   columns_added: what the model adds to the cleaned rows beside the reasons. touched_by: which of customers, orders and
   products the rows are checked against.
 -#}
@@ -41,14 +42,19 @@ cleaned as (
         {{ column.name }}
         {%- endfor %}
     from {{ this }}
-    where exists (
-        select 1
-        from keys_to_check
-        where
-            {%- for part in key %}
-            keys_to_check.key_{{ loop.index }} is not distinct from {{ part }}
-            {{- ' and' if not loop.last }}
-            {%- endfor %}
+    -- First which rows, then what is in them: few of many are wanted.
+    where rowid in (
+        select before.rowid
+        from {{ this }} as before
+        where exists (
+            select 1
+            from keys_to_check
+            where
+                keys_to_check.key_1 = before.{{ key[0] }}
+                {%- for part in key[1:] %}
+                and keys_to_check.key_{{ loop.index + 1 }} is not distinct from before.{{ part }}
+                {%- endfor %}
+        )
     )
 )
 {%- endif -%}
@@ -72,10 +78,12 @@ cleaned as (
     {%- endfor -%}
     {%- if 'products' in touched_by -%}
         {%- do conditions.append("product_id in (select touched_key from pipeline.touched_keys where entity = 'products')") -%}
-        {#- Whether a product can be unknown depends on all products there are. -#}
+        {#- Whether the product of a line can be unknown depends on all products there are. -#}
+        {%- if 'orders' in touched_by -%}
         {%- do conditions.append(
             "category = 'unknown' and exists (select 1 from pipeline.touched_keys where entity = 'products')"
         ) -%}
+        {%- endif -%}
     {%- endif -%}
     {{ return(conditions) }}
 {%- endmacro %}
@@ -89,23 +97,26 @@ cleaned as (
 {% macro get_incremental_checked_again_sql(arg_dict) -%}
     {%- set target, checked = arg_dict['target_relation'], arg_dict['temp_relation'] -%}
     {%- set columns = arg_dict['dest_columns'] | map(attribute='name') | join(', ') -%}
+    {%- set key = arg_dict['unique_key'] -%}
     {%- set name = target.identifier | replace('stg_', '') | replace('_checked', '') -%}
     {%- if landed_files() is none %}
     delete from {{ target }};
     {%- else %}
-    {%- set copies -%}
-        exists (
-            select 1
-            from {{ checked }} as checked
-            where
-                {%- for part in arg_dict['unique_key'] %}
-                {{ part | replace('~', 'checked.') }} is not distinct from {{ part | replace('~', 'before.') }}
-                {{- ' and' if not loop.last }}
-                {%- endfor %}
-        )
-    {%- endset %}
+    create or replace temp table row_ids_before as
+    select before.rowid as row_id
+    from {{ target }} as before
+    where exists (
+        select 1
+        from {{ checked }} as checked
+        where
+            checked.{{ key[0] }} = before.{{ key[0] }}
+            {%- for part in key[1:] %}
+            and checked.{{ part }} is not distinct from before.{{ part }}
+            {%- endfor %}
+    );
+
     create or replace temp table copies_before as
-    select {{ columns }} from {{ target }} as before where {{ copies }};
+    select {{ columns }} from {{ target }} where rowid in (select row_id from row_ids_before);
 
     create or replace temp table rows_that_differ as
     select *, true as was_there from (select * from copies_before except all select {{ columns }} from {{ checked }})
@@ -134,7 +145,7 @@ cleaned as (
     {{ known_from(target, 'rows_that_differ') }};
     {%- endif %}
 
-    delete from {{ target }} as before where {{ copies }};
+    delete from {{ target }} where rowid in (select row_id from row_ids_before);
     {%- endif %}
     insert into {{ target }} ({{ columns }}) select {{ columns }} from {{ checked }};
     {%- if name == 'customers' and landed_files() is not none %}
@@ -191,11 +202,7 @@ group by customer_id
 {#- A condition that holds for what a fact has to be built of anew: rows of the touched days of an entity, or all. -#}
 {% macro in_touched_days(entity, day) -%}
     {%- if takes_up_landed_files() -%}
-    exists (
-        select 1
-        from pipeline.touched_days as touched
-        where touched.entity = '{{ entity }}' and touched.touched_date is not distinct from {{ day }}
-    )
+    {{ day }} in (select touched_date from pipeline.touched_days where entity = '{{ entity }}')
     {%- else -%}
     1 = 1
     {%- endif -%}

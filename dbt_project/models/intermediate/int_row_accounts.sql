@@ -15,7 +15,7 @@ with final as (
         count(*) as row_count
     from {{ ref('stg_' ~ entity.name ~ '_checked') }}
     {% if entity.event_date %}
-    where {{ in_touched_days(entity.name, event_date) }}
+    where {{ event_date }} is null or {{ in_touched_days(entity.name, event_date) }}
     {% endif %}
     group by
         {{ event_date }},

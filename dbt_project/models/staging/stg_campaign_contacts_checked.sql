@@ -1,7 +1,7 @@
 {{ config(
     materialized=checked_materialization(),
     incremental_strategy=checked_strategy(),
-    unique_key=['~customer_id', '~campaign_id', '~channel'],
+    unique_key=['customer_id', 'campaign_id', 'channel'],
 ) }}
 
 with contacts as (

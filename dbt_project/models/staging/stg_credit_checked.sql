@@ -1,7 +1,7 @@
 {{ config(
     materialized=checked_materialization(),
     incremental_strategy=checked_strategy(),
-    unique_key=['~customer_id', '~credit_date'],
+    unique_key=['customer_id', 'credit_date'],
 ) }}
 
 with credit as (

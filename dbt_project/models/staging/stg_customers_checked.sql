@@ -1,7 +1,7 @@
 {{ config(
     materialized=checked_materialization(),
     incremental_strategy=checked_strategy(),
-    unique_key=['~customer_id', '~valid_from'],
+    unique_key=['customer_id', 'valid_from'],
 ) }}
 
 with customers as (

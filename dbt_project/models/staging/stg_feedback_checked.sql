@@ -1,7 +1,7 @@
 {{ config(
     materialized=checked_materialization(),
     incremental_strategy=checked_strategy(),
-    unique_key=['~event_id'],
+    unique_key=['event_id'],
 ) }}
 
 with feedback as (

@@ -1,7 +1,7 @@
 {{ config(
     materialized=checked_materialization(),
     incremental_strategy=checked_strategy(),
-    unique_key=[month_of('~indicator_month'), '~indicator', '~category', '~entity', '~published_at'],
+    unique_key=['indicator', 'category', 'entity', 'published_at'],
 ) }}
 
 with indicators as (
@@ -25,7 +25,7 @@ landed as (
 ),
 
 {{ landed_and_touched(
-    key=[month_of('indicator_month'), 'indicator', 'category', 'entity', 'published_at'],
+    key=['indicator', 'category', 'entity', 'published_at'],
 ) }},
 
 checked as (

@@ -1,7 +1,7 @@
 {{ config(
     materialized=checked_materialization(),
     incremental_strategy=checked_strategy(),
-    unique_key=['~order_id'],
+    unique_key=['order_id'],
 ) }}
 
 with orders as (

@@ -1,7 +1,7 @@
 {{ config(
     materialized=checked_materialization(),
     incremental_strategy=checked_strategy(),
-    unique_key=['~payment_id'],
+    unique_key=['payment_id'],
 ) }}
 
 with payments as (

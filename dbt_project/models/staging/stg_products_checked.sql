@@ -1,7 +1,7 @@
 {{ config(
     materialized=checked_materialization(),
     incremental_strategy=checked_strategy(),
-    unique_key=['~product_id', '~valid_from'],
+    unique_key=['product_id', 'valid_from'],
 ) }}
 
 with products as (
