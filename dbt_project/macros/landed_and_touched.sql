@@ -63,17 +63,13 @@ cleaned as (
 
 {#-
   What finds the kept rows that a change elsewhere can touch. An id that nobody knew touches only rows that were set
-  aside for that; one that was known and changed touches every row that names it.
+  aside; one that was known and changed touches every row that names it.
 -#}
 {% macro touched_conditions(touched_by) -%}
     {%- set changed = "(select touched_key from pipeline.touched_keys where entity = '%s' and was_known = %s)" -%}
     {%- set conditions = [] -%}
-    {%- for entity, column, reason in [
-        ('customers', 'customer_id', 'customer_unknown'), ('orders', 'order_id', 'order_unknown')
-    ] if entity in touched_by -%}
-        {%- do conditions.append(
-            "own_reason = '" ~ reason ~ "' and " ~ column ~ " in " ~ changed | format(entity, 'false')
-        ) -%}
+    {%- for entity, column in [('customers', 'customer_id'), ('orders', 'order_id')] if entity in touched_by -%}
+        {%- do conditions.append("own_reason is not null and " ~ column ~ " in " ~ changed | format(entity, 'false')) -%}
         {%- do conditions.append(column ~ " in " ~ changed | format(entity, 'true')) -%}
     {%- endfor -%}
     {%- if 'products' in touched_by -%}
