@@ -1,4 +1,4 @@
-"""Which files have landed since the facts were built, and whether the facts can be brought up to date from them alone."""
+"""Which files have landed since the facts were built, and whether they alone have to be read."""
 
 import re
 from collections.abc import Collection
@@ -11,7 +11,10 @@ from segmentation_job.landing.declaration import LandingTable, SourceDeclaration
 MOST_FILES_TAKEN_UP: Final = 300
 """Their paths travel to dbt in one environment variable."""
 # Without further arguments: what a file is read as must not depend on the others.
-_READ_ALONE: Final = re.compile(r"\s*read_parquet\(\s*'[^']+'\s*\)\s*|\s*read_csv\(.*\ball_varchar\s*=\s*true\b.*\)\s*", re.S)
+_READ_ALONE: Final = (
+    re.compile(r"read_parquet\(\s*'[^']+'\s*\)"),
+    re.compile(r"read_csv\(.*\ball_varchar\s*=\s*true\b.*\)", re.DOTALL),
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -58,4 +61,6 @@ def files_to_take_up(
 
 
 def _is_read_by_file(declaration: SourceDeclaration, table: LandingTable) -> bool:
-    return table.name in declaration.tables_mapped_by_row and bool(_READ_ALONE.fullmatch(table.location))
+    return table.name in declaration.tables_mapped_by_row and any(
+        pattern.fullmatch(table.location.strip()) for pattern in _READ_ALONE
+    )

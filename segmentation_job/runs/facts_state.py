@@ -24,7 +24,10 @@ def forget_facts_state(warehouse: Warehouse) -> None:
 def record_facts_state(
     warehouse: Warehouse, fingerprint: str, facts_version: str, landed: Collection[LandedFile]
 ) -> None:
-    """Record what the facts were built from. fingerprint: of the landing. landed: its files, taken before dbt read them."""
+    """Record what the facts were built from.
+
+    fingerprint: of the landing. landed: its files as they were before they were read.
+    """
     files = sorted(landed)
     with warehouse.transaction():
         # Ids of customers are among them, which nobody looks for there.
