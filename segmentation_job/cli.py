@@ -233,8 +233,10 @@ def build(layer: Annotated[Layer, typer.Argument(help="Layer to build with dbt."
 
 def _build_facts(settings: Settings, as_of: date, progress: StepInProgress) -> None:
     from segmentation_job.landing.keeping_out import keep_out_forgotten, require_forget_key
+    from segmentation_job.landing.landed_files import files_to_take_up, list_landed_files
     from segmentation_job.landing.readiness import landing_fingerprint
     from segmentation_job.runs.dbt import dbt_command, dbt_environment, run_dbt
+    from segmentation_job.runs.facts_state import forget_facts_state, read_landed_files, record_facts_state
     from segmentation_job.runs.late_rows import describe_late_rows, late_rows, read_day_contents
     from segmentation_job.runs.versions import read_logic_versions
     from segmentation_job.warehouse import held_for_dbt, open_warehouse
@@ -250,8 +252,9 @@ def _build_facts(settings: Settings, as_of: date, progress: StepInProgress) -> N
             progress.details = {"rebuilt": False}
             print("The landing and the facts' logic are unchanged since the facts were built: they stay as they are.")
             return
-        # Forgotten first: a build that is cut off must be done again.
-        warehouse.rows("delete from pipeline.facts_state")
+        landed_before = read_landed_files(warehouse) if [version for _, version in state] == [facts] else ()
+        # Forgotten first: a build that is cut off must be done again, and from all that has landed.
+        forget_facts_state(warehouse)
     # Before dbt reads a row of theirs.
     kept_out = keep_out_forgotten(settings, datetime.now(UTC))
     if kept_out.rows:
@@ -259,16 +262,24 @@ def _build_facts(settings: Settings, as_of: date, progress: StepInProgress) -> N
         print(f"{kept_out.rows:,} rows of {kept_out.customers} forgotten {people} landed again and were removed.")
         fingerprint = landing_fingerprint(_declaration(settings))
     is_new_logic = [version for _, version in state] != [facts]
+    landed = list_landed_files(_declaration(settings), settings.data_dir)
+    new_files = files_to_take_up(_declaration(settings), landed_before, landed, settings.data_dir)
     with held_for_dbt(settings):
         run_dbt(
             dbt_command("facts", settings, full_refresh=is_new_logic),
-            dbt_environment(settings, versions),
+            dbt_environment(settings, versions, landed_files=new_files),
             settings.source_data_dir,
         )
     with open_warehouse(settings) as warehouse:
-        warehouse.rows("insert into pipeline.facts_state values (?, ?)", (fingerprint, facts))
+        # What landed while all was read may be in the facts or not: then the next build reads all again.
+        is_known = new_files is not None or list_landed_files(_declaration(settings), settings.data_dir) == landed
+        record_facts_state(warehouse, fingerprint, facts, landed if is_known else ())
         after = read_day_contents(warehouse)
-    progress.details = {"rebuilt": True, "full_refresh": is_new_logic}
+    progress.details = {
+        "rebuilt": True,
+        "full_refresh": is_new_logic,
+        "new_files": None if new_files is None else len(new_files),
+    }
     # Under other logic every row counts as another one: that says nothing of when it arrived.
     if before is not None and after is not None and not is_new_logic:
         late = late_rows(before, after, as_of, settings.late_horizon_days)

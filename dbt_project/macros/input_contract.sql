@@ -11,12 +11,12 @@
         {%- for name in columns if name not in contract -%}
             {{ exceptions.raise_compiler_error(
                 model.name ~ ": '" ~ name ~ "' is no column of the input contract. It has: "
-                ~ (contract.keys() | reject('equalto', 'unreadable_columns') | join(', '))
+                ~ (contract.keys() | reject('in', ['unreadable_columns', 'landing_file']) | join(', '))
                 ~ ". Mend the name in the mapping, or leave the column out.") }}
         {%- endfor -%}
     {%- endif %}
 select
-    {%- for column in contract.values() if column.name != 'unreadable_columns' %}
+    {%- for column in contract.values() if column.name not in ('unreadable_columns', 'landing_file') %}
     {%- if column.name in columns %}
     {{ as_contract_type(columns[column.name], column.data_type) }} as {{ column.name }},
     {%- else %}
@@ -40,8 +40,23 @@ select
                 then '{{ column.name }}'
         end
         {%- endfor %}
-    ) as unreadable_columns
+    ) as unreadable_columns,
+    {{ landing_file_of(relation) }} as landing_file
 from {{ relation }}
+{%- endmacro %}
+
+
+{#- The file that a row of a landing table was read from; null where the rows of several are put together. -#}
+{% macro landing_file_of(relation) -%}
+    {{ return(adapter.dispatch('landing_file_of', 'customer_segmentation')(relation)) }}
+{%- endmacro %}
+
+{% macro default__landing_file_of(relation) -%}
+    cast(null as string)
+{%- endmacro %}
+
+{% macro duckdb__landing_file_of(relation) -%}
+    {{ 'filename' if relation is not string and relation.external and relation.limit is none else 'cast(null as string)' }}
 {%- endmacro %}
 
 

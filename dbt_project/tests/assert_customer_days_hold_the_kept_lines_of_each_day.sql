@@ -10,6 +10,7 @@ with lines as (
         coalesce(sum(item_count * unit_cost_amount), 0) as cost_amount,
         coalesce(sum(case when unit_cost_amount is not null then net_amount end), 0) as costed_net_amount
     from {{ ref('stg_order_lines') }}
+    where {{ of_tested_days('order_lines', 'order_date') }}
     group by order_date
 ),
 
@@ -26,6 +27,7 @@ customer_days as (
         coalesce(sum(costed_net_amount), 0) as costed_net_amount,
         count(*) filter (where (cost_amount is null) != (costed_net_amount is null)) as half_costed_count
     from {{ ref('int_customer_days') }}
+    where {{ of_tested_days('order_lines', 'order_date') }}
     group by order_date
 )
 

@@ -6,13 +6,16 @@ with product_days as (
         sum(gross_amount) as gross_amount,
         sum(net_amount) as net_amount
     from {{ ref('int_customer_product_days') }}
+    where {{ of_tested_days('order_lines', 'order_date') }}
     group by
         customer_id,
         order_date
 ),
 
 customer_days as (
-    select * from {{ ref('int_customer_days') }}
+    select *
+    from {{ ref('int_customer_days') }}
+    where {{ of_tested_days('order_lines', 'order_date') }}
 )
 
 select

@@ -81,7 +81,8 @@ class SourceDeclaration:
     past is not kept. absent_entities: entities of the contract that the source does not have. mapped_columns: by
     entity, the columns of the contract that the source fills; none of an absent one, None where its mapping does not
     name them in one place, and so may fill any. essential_tables: those that customers, orders and order lines are
-    mapped from; without a row they are a failed delivery.
+    mapped from; without a row they are a failed delivery. tables_mapped_by_row: those of which every mapping makes each
+    row by itself, whatever the other rows are.
     """
 
     name: str
@@ -92,6 +93,7 @@ class SourceDeclaration:
     absent_entities: tuple[str, ...]
     mapped_columns: Mapping[str, tuple[str, ...] | None]
     essential_tables: tuple[str, ...] = ()
+    tables_mapped_by_row: tuple[str, ...] = ()
 
     def has(self, name: str) -> bool:
         """Say whether the source has an entity of the contract, or fills its column ("entity.column")."""
@@ -174,6 +176,11 @@ def _read_declaration(source_dir: Path, environment: Mapping[str, str]) -> Sourc
             for table in tables
             if any(_reads(mappings.get(entity, ""), table.name) for entity in ESSENTIAL_ENTITIES)
         ),
+        tables_mapped_by_row=tuple(
+            table.name
+            for table in tables
+            if all(_maps_by_row(text) for text in mappings.values() if _reads(text, table.name))
+        ),
     )
 
 
@@ -246,6 +253,19 @@ def mapped_columns(mapping: str) -> tuple[str, ...] | None:
 def _reads(mapping: str, table: str) -> bool:
     """Say whether a mapping model reads a landing table."""
     return bool(re.search(rf"source\(\s*['\"]landing['\"]\s*,\s*['\"]{re.escape(table)}['\"]\s*\)", mapping))
+
+
+def _maps_by_row(mapping: str) -> bool:
+    """Say whether a mapping model is one call of `map_to_contract` on a landing table, with nothing around it."""
+    text = re.sub(r"\{#.*?#\}|--[^\n]*", "", mapping, flags=re.DOTALL).strip()
+    return bool(
+        re.match(r"\{\{-?\s*map_to_contract\(\s*source\(", text)
+        and text.endswith("}}")
+        and text.count("{{") + text.count("{%") == 1
+        and len(re.findall(r"\b(?:source|ref)\(", text)) == 1
+        # What looks at other rows: a window, a query of its own.
+        and not re.search(r"\bover\s*\(|\bselect\b|\brandom\s*\(", text, re.IGNORECASE)
+    )
 
 
 def _without_jinja(text: str, environment: Mapping[str, str]) -> str:

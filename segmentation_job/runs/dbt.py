@@ -1,5 +1,6 @@
 """dbt as a process of its own: inside this one it would keep the warehouse locked."""
 
+import json
 import os
 import subprocess
 import sys
@@ -52,11 +53,17 @@ def dbt_places(settings: Settings) -> list[str]:
 
 
 def dbt_environment(
-    settings: Settings, versions: LogicVersions, as_of_dates: Sequence[date] = (), *, lens_names: Sequence[str] = ()
+    settings: Settings,
+    versions: LogicVersions,
+    as_of_dates: Sequence[date] = (),
+    *,
+    lens_names: Sequence[str] = (),
+    landed_files: Sequence[str] | None = None,
 ) -> dict[str, str]:
     """Return the environment that dbt reads its settings from, where it is started in the source's data folder.
 
     as_of_dates: that features are computed for. lens_names: whose segments the marts set beside the features.
+    landed_files: the only files that the facts have to be brought up to date from; None where all are read.
     """
     environment = {
         **os.environ,
@@ -74,6 +81,9 @@ def dbt_environment(
         "SEGMENTATION_MARTS_VERSION": versions.marts,
         "DO_NOT_TRACK": "1",
     }
+    environment.pop("SEGMENTATION_LANDED_FILES", None)
+    if landed_files is not None:
+        environment["SEGMENTATION_LANDED_FILES"] = json.dumps(landed_files)
     if lens_names:
         environment["SEGMENTATION_LENS_NAMES"] = ",".join(lens_names)
     if as_of_dates:

@@ -232,6 +232,14 @@ TABLES: Final[tuple[tuple[str, str], ...]] = (
     # The decisions that a run applies, as their file had them when the run was planned: one JSON object a line.
     _create("pipeline.plan_decisions", "(run_date date not null, decisions varchar not null)"),
     _create("pipeline.facts_state", "(landing_fingerprint varchar not null, facts_version varchar not null)"),
+    # The landing that the facts are built from, file by file.
+    _create(
+        "pipeline.landed_files",
+        "(table_name varchar not null, file varchar not null, bytes bigint not null, changed_at_ns bigint not null)",
+    ),
+    # What `build facts` finds changed on its way: days and ids, by entity. Of no use once it has ended.
+    _create("pipeline.touched_days", "(entity varchar not null, touched_date date)"),
+    _create("pipeline.touched_keys", "(entity varchar not null, touched_key varchar, was_known boolean not null)"),
     _create(
         "pipeline.gate_results",
         """(

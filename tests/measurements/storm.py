@@ -53,7 +53,16 @@ CLIENTS = ("1.0.0", "1.0.0", "1.5.6", "2.0.0", "2.0.0")
 MOST_KILLS_PER_STEP = 5
 LANDED_SOURCES = ("example_csv", "complete_journey", "simulated_shop")
 # What says of the last build alone how it went: times, and the days that a build which was cut off has to do again.
-OF_ONE_BUILD = frozenset({"run_log", "int_changed_days"})
+OF_ONE_BUILD = frozenset(
+    {
+        "run_log",
+        "int_changed_days",
+        "int_changed_event_days",
+        "int_customer_web_events",
+        "int_touched_order_event_days",
+        "landed_files",
+    }
+)
 
 
 @dataclass

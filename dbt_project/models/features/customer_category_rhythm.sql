@@ -1,19 +1,10 @@
 -- What the forecast of the next category is made from: what was known at the as-of date, and what was known 90 days
 -- earlier of the customers who have ordered since, with what came next of it.
 with as_of_dates as (
-    select * from {{ ref('int_as_of_dates') }}
-),
-
-cuts as (
     select
         as_of_date,
-        as_of_date as known_before_date
-    from as_of_dates
-    union all
-    select
-        as_of_date,
-        {{ dbt.dateadd('day', -90, 'as_of_date') }} as known_before_date
-    from as_of_dates
+        cast({{ dbt.dateadd('day', -90, 'as_of_date') }} as date) as earlier_date
+    from {{ ref('int_as_of_dates') }}
 ),
 
 customer_days as (
@@ -31,86 +22,114 @@ category_days as (
 
 purchases as (
     select
-        cuts.as_of_date,
-        cast(cuts.known_before_date as date) as known_before_date,
+        as_of_dates.as_of_date,
+        as_of_dates.earlier_date,
         category_days.customer_id,
         category_days.category,
         count(*) as purchase_day_count,
         min(category_days.order_date) as first_purchase_date,
-        max(category_days.order_date) as last_purchase_date
-    from cuts
-    inner join category_days on category_days.order_date < cuts.known_before_date
+        max(category_days.order_date) as last_purchase_date,
+        count(*) filter (where category_days.order_date < as_of_dates.earlier_date) as earlier_purchase_day_count,
+        max(case when category_days.order_date < as_of_dates.earlier_date then category_days.order_date end)
+            as earlier_last_purchase_date
+    from as_of_dates
+    inner join category_days on category_days.order_date < as_of_dates.as_of_date
     group by
-        cuts.as_of_date,
-        cuts.known_before_date,
+        as_of_dates.as_of_date,
+        as_of_dates.earlier_date,
         category_days.customer_id,
         category_days.category
 ),
 
-rhythms as (
+customers as (
     select
-        *,
-        {{ dbt.datediff('first_purchase_date', 'last_purchase_date', 'day') }}
-            as purchase_span_days
-    from purchases
-),
-
-order_days as (
-    select
-        cuts.as_of_date,
-        cast(cuts.known_before_date as date) as known_before_date,
+        as_of_dates.as_of_date,
         customer_days.customer_id,
-        count(*) filter (where customer_days.order_date < cuts.known_before_date) as order_day_count,
+        count(*) as order_day_count,
         min(customer_days.order_date) as first_order_date,
-        max(case when customer_days.order_date < cuts.known_before_date then customer_days.order_date end)
-            as last_order_date,
-        min(case when customer_days.order_date >= cuts.known_before_date then customer_days.order_date end)
+        max(customer_days.order_date) as last_order_date,
+        count(*) filter (where customer_days.order_date < as_of_dates.earlier_date) as earlier_order_day_count,
+        max(case when customer_days.order_date < as_of_dates.earlier_date then customer_days.order_date end)
+            as earlier_last_order_date,
+        min(case when customer_days.order_date >= as_of_dates.earlier_date then customer_days.order_date end)
             as next_order_date
-    from cuts
-    inner join customer_days on customer_days.order_date < cuts.as_of_date
+    from as_of_dates
+    inner join customer_days on customer_days.order_date < as_of_dates.as_of_date
     group by
-        cuts.as_of_date,
-        cuts.known_before_date,
+        as_of_dates.as_of_date,
         customer_days.customer_id
 ),
 
-customers as (
+known as (
     select
-        *,
+        purchases.*,
+        customers.order_day_count,
+        customers.first_order_date,
+        customers.last_order_date,
+        customers.earlier_order_day_count,
+        customers.earlier_last_order_date,
+        customers.next_order_date
+    from purchases
+    inner join customers
+        on
+            purchases.as_of_date = customers.as_of_date
+            and purchases.customer_id = customers.customer_id
+),
+
+rhythms as (
+    select
+        as_of_date,
+        as_of_date as known_before_date,
+        customer_id,
+        category,
+        purchase_day_count,
+        {{ dbt.datediff('first_purchase_date', 'last_purchase_date', 'day') }}
+            as purchase_span_days,
+        last_purchase_date,
+        order_day_count,
         {{ dbt.datediff('first_order_date', 'last_order_date', 'day') }}
-            as order_span_days
-    from order_days
+            as order_span_days,
+        cast(null as boolean) as was_bought_next
+    from known
+    union all
+    select
+        known.as_of_date,
+        known.earlier_date as known_before_date,
+        known.customer_id,
+        known.category,
+        known.earlier_purchase_day_count as purchase_day_count,
+        {{ dbt.datediff('known.first_purchase_date', 'known.earlier_last_purchase_date', 'day') }}
+            as purchase_span_days,
+        known.earlier_last_purchase_date as last_purchase_date,
+        known.earlier_order_day_count as order_day_count,
+        {{ dbt.datediff('known.first_order_date', 'known.earlier_last_order_date', 'day') }}
+            as order_span_days,
+        next_days.category is not null as was_bought_next
+    from known
+    left join category_days as next_days
+        on
+            known.customer_id = next_days.customer_id
+            and known.next_order_date = next_days.order_date
+            and known.category = next_days.category
+    where known.earlier_purchase_day_count > 0 and known.next_order_date is not null
 ),
 
 final as (
     select
-        rhythms.as_of_date,
-        rhythms.known_before_date,
-        rhythms.customer_id,
-        rhythms.category,
-        cast(rhythms.purchase_day_count as bigint) as purchase_day_count,
+        as_of_date,
+        known_before_date,
+        customer_id,
+        category,
+        cast(purchase_day_count as bigint) as purchase_day_count,
         cast(
-            {{ dbt.datediff('rhythms.last_purchase_date', 'rhythms.known_before_date', 'day') }}
+            {{ dbt.datediff('last_purchase_date', 'known_before_date', 'day') }}
             as integer
         ) as days_since_last,
-        {{ rounded_ratio('rhythms.purchase_span_days', 'rhythms.purchase_day_count - 1') }} as gap_mean_days,
-        cast(customers.order_day_count as bigint) as order_day_count,
-        {{ rounded_ratio('customers.order_span_days', 'customers.order_day_count - 1') }} as order_gap_mean_days,
-        case
-            when rhythms.known_before_date < rhythms.as_of_date then next_days.category is not null
-        end as was_bought_next
+        {{ rounded_ratio('purchase_span_days', 'purchase_day_count - 1') }} as gap_mean_days,
+        cast(order_day_count as bigint) as order_day_count,
+        {{ rounded_ratio('order_span_days', 'order_day_count - 1') }} as order_gap_mean_days,
+        was_bought_next
     from rhythms
-    inner join customers
-        on
-            rhythms.as_of_date = customers.as_of_date
-            and rhythms.known_before_date = customers.known_before_date
-            and rhythms.customer_id = customers.customer_id
-    left join category_days as next_days
-        on
-            customers.customer_id = next_days.customer_id
-            and customers.next_order_date = next_days.order_date
-            and rhythms.category = next_days.category
-    where rhythms.known_before_date = rhythms.as_of_date or customers.next_order_date is not null
 )
 
 select * from final

@@ -2,13 +2,26 @@ with scope as (
     select * from {{ ref('int_scope') }}
 ),
 
+-- Who did anything before the date that counts here is in scope, or is left out when it is looked up for the scope.
+as_of_dates as (
+    select distinct as_of_date
+    from scope
+),
+
 customer_days as (
     select
         customer_id,
         order_date,
-        order_count,
-        order_date = min(order_date) over (partition by customer_id) as is_first_day
+        order_count
     from {{ ref('int_customer_days') }}
+),
+
+first_days as (
+    select
+        customer_id,
+        min(order_date) as order_date
+    from customer_days
+    group by customer_id
 ),
 
 contacts as (
@@ -33,17 +46,24 @@ feedback as (
 
 active_days as (
     select
-        scope.as_of_date,
-        scope.customer_id,
+        as_of_dates.as_of_date,
+        customer_days.customer_id,
         customer_days.order_count,
-        customer_days.is_first_day,
-        {{ dbt.datediff('customer_days.order_date', 'scope.as_of_date', 'day') }}
+        {{ dbt.datediff('customer_days.order_date', 'as_of_dates.as_of_date', 'day') }}
             as days_ago
-    from scope
-    inner join customer_days
+    from as_of_dates
+    inner join customer_days on customer_days.order_date < as_of_dates.as_of_date
+),
+
+first_orders as (
+    select
+        customer_days.customer_id,
+        customer_days.order_count
+    from customer_days
+    inner join first_days
         on
-            scope.customer_id = customer_days.customer_id
-            and customer_days.order_date < scope.as_of_date
+            customer_days.customer_id = first_days.customer_id
+            and customer_days.order_date = first_days.order_date
 ),
 
 activity as (
@@ -52,7 +72,6 @@ activity as (
         customer_id,
         count(*) as order_day_count,
         sum(order_count) as order_count,
-        coalesce(sum(order_count) filter (where not is_first_day), 0) as repeat_order_count,
         count(*) filter (where days_ago <= 90) as active_day_count_90d,
         count(distinct case when days_ago <= 360 then floor({{ ratio('days_ago - 1', 30) }}) end)
             as active_window_count
@@ -86,15 +105,12 @@ campaigns as (
 
 loyalty_days as (
     select
-        scope.as_of_date,
+        as_of_dates.as_of_date,
         customer_loyalty_days.*,
-        {{ dbt.datediff('customer_loyalty_days.event_date', 'scope.as_of_date', 'day') }}
+        {{ dbt.datediff('customer_loyalty_days.event_date', 'as_of_dates.as_of_date', 'day') }}
             as days_ago
-    from scope
-    inner join customer_loyalty_days
-        on
-            scope.customer_id = customer_loyalty_days.customer_id
-            and customer_loyalty_days.event_date < scope.as_of_date
+    from as_of_dates
+    inner join customer_loyalty_days on customer_loyalty_days.event_date < as_of_dates.as_of_date
 ),
 
 loyalty as (
@@ -127,15 +143,12 @@ ranked_tiers as (
 
 session_days as (
     select
-        scope.as_of_date,
+        as_of_dates.as_of_date,
         customer_session_days.*,
-        {{ dbt.datediff('customer_session_days.session_date', 'scope.as_of_date', 'day') }}
+        {{ dbt.datediff('customer_session_days.session_date', 'as_of_dates.as_of_date', 'day') }}
             as days_ago
-    from scope
-    inner join customer_session_days
-        on
-            scope.customer_id = customer_session_days.customer_id
-            and customer_session_days.session_date < scope.as_of_date
+    from as_of_dates
+    inner join customer_session_days on customer_session_days.session_date < as_of_dates.as_of_date
 ),
 
 sessions as (
@@ -270,7 +283,7 @@ final as (
             {{ dbt.datediff('campaigns.last_response_date', 'scope.as_of_date', 'day') }}
             as integer
         ) as days_since_response,
-        {{ rounded_ratio('activity.repeat_order_count', 'activity.order_count') }} as repeat_order_share,
+        {{ rounded_ratio('activity.order_count - first_orders.order_count', 'activity.order_count') }} as repeat_order_share,
         loyalty.customer_id is not null as is_loyalty_member,
         cast(loyalty.loyalty_tenure_days as integer) as loyalty_tenure_days,
         ranked_tiers.tier as loyalty_tier,
@@ -315,6 +328,7 @@ final as (
         on
             scope.as_of_date = activity.as_of_date
             and scope.customer_id = activity.customer_id
+    left join first_orders on activity.customer_id = first_orders.customer_id
     left join campaigns
         on
             scope.as_of_date = campaigns.as_of_date

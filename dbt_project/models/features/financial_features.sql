@@ -2,6 +2,12 @@ with scope as (
     select * from {{ ref('int_scope') }}
 ),
 
+-- Who bought before the date is in scope: what customers did is added up first, and looked up for the scope then.
+as_of_dates as (
+    select distinct as_of_date
+    from scope
+),
+
 customer_days as (
     select * from {{ ref('int_customer_days') }}
 ),
@@ -16,9 +22,8 @@ credit as (
 
 spending_days as (
     select
-        scope.as_of_date,
-        scope.customer_id,
-        scope.lived_window_count,
+        as_of_dates.as_of_date,
+        customer_days.customer_id,
         customer_days.order_count,
         customer_days.gross_amount,
         customer_days.discount_amount,
@@ -26,13 +31,10 @@ spending_days as (
         customer_days.largest_order_amount,
         customer_days.cost_amount,
         customer_days.costed_net_amount,
-        {{ dbt.datediff('customer_days.order_date', 'scope.as_of_date', 'day') }}
+        {{ dbt.datediff('customer_days.order_date', 'as_of_dates.as_of_date', 'day') }}
             as days_ago
-    from scope
-    inner join customer_days
-        on
-            scope.customer_id = customer_days.customer_id
-            and customer_days.order_date < scope.as_of_date
+    from as_of_dates
+    inner join customer_days on customer_days.order_date < as_of_dates.as_of_date
 ),
 
 totals as (
@@ -64,7 +66,6 @@ windows as (
     select
         as_of_date,
         customer_id,
-        lived_window_count,
         floor({{ ratio('days_ago - 1', 30) }}) as window_number,
         sum(net_amount) as net_amount
     from spending_days
@@ -72,7 +73,6 @@ windows as (
     group by
         as_of_date,
         customer_id,
-        lived_window_count,
         floor({{ ratio('days_ago - 1', 30) }})
 ),
 
@@ -80,41 +80,41 @@ window_sums as (
     select
         as_of_date,
         customer_id,
-        lived_window_count,
         sum(net_amount) as total,
         sum({{ exact_square('net_amount', 2) }}) as total_of_squares
     from windows
     group by
         as_of_date,
-        customer_id,
-        lived_window_count
+        customer_id
 ),
 
 -- Standard deviation over mean, written with sums that are exact: sqrt(n Σx² − (Σx)²) / Σx.
 volatilities as (
     select
-        as_of_date,
-        customer_id,
+        window_sums.as_of_date,
+        window_sums.customer_id,
         {{ rounded(ratio(
-            'sqrt(greatest(lived_window_count * cast(total_of_squares as double) - cast(total as double) * cast(total as double), 0))',
-            'total'
+            'sqrt(greatest(scope.lived_window_count * cast(window_sums.total_of_squares as double)'
+            ~ ' - cast(window_sums.total as double) * cast(window_sums.total as double), 0))',
+            'window_sums.total'
         )) }} as spend_volatility
-    from window_sums
+    from scope
+    inner join window_sums
+        on
+            scope.as_of_date = window_sums.as_of_date
+            and scope.customer_id = window_sums.customer_id
 ),
 
 due_payments as (
     select
-        scope.as_of_date,
-        scope.customer_id,
+        as_of_dates.as_of_date,
+        payments.customer_id,
         payments.method,
         payments.amount,
-        {{ payment_outcome('payments', 'scope.as_of_date') }} as outcome,
-        {{ payment_delay_days('payments', 'scope.as_of_date') }} as delay_days
-    from scope
-    inner join payments
-        on
-            scope.customer_id = payments.customer_id
-            and payments.due_date < scope.as_of_date
+        {{ payment_outcome('payments', 'as_of_dates.as_of_date') }} as outcome,
+        {{ payment_delay_days('payments', 'as_of_dates.as_of_date') }} as delay_days
+    from as_of_dates
+    inner join payments on payments.due_date < as_of_dates.as_of_date
 ),
 
 payment_totals as (

@@ -2,9 +2,20 @@ with scope as (
     select * from {{ ref('int_scope') }}
 ),
 
+-- Who bought before the date is in scope: what customers did is added up first, and looked up for the scope then.
+as_of_dates as (
+    select distinct as_of_date
+    from scope
+),
+
 customer_days as (
+    select * from {{ ref('int_customer_days') }}
+),
+
+order_gaps as (
     select
-        *,
+        customer_id,
+        order_date,
         {{ dbt.datediff(
             'lag(order_date) over (partition by customer_id order by order_date)', 'order_date', 'day'
         ) }} as gap_days
@@ -21,15 +32,26 @@ order_event_days as (
 
 order_days as (
     select
-        scope.as_of_date,
+        as_of_dates.as_of_date,
         customer_days.*,
-        {{ dbt.datediff('customer_days.order_date', 'scope.as_of_date', 'day') }}
+        {{ dbt.datediff('customer_days.order_date', 'as_of_dates.as_of_date', 'day') }}
             as days_ago
-    from scope
-    inner join customer_days
-        on
-            scope.customer_id = customer_days.customer_id
-            and customer_days.order_date < scope.as_of_date
+    from as_of_dates
+    inner join customer_days on customer_days.order_date < as_of_dates.as_of_date
+),
+
+gaps as (
+    select
+        as_of_dates.as_of_date,
+        order_gaps.customer_id,
+        count(order_gaps.gap_days) as gap_count,
+        sum(order_gaps.gap_days) as gap_total,
+        sum(order_gaps.gap_days * order_gaps.gap_days) as gap_total_of_squares
+    from as_of_dates
+    inner join order_gaps on order_gaps.order_date < as_of_dates.as_of_date
+    group by
+        as_of_dates.as_of_date,
+        order_gaps.customer_id
 ),
 
 totals as (
@@ -49,10 +71,7 @@ totals as (
         sum(subscription_order_count) as subscription_order_count,
         count(*) as order_day_count,
         min(order_date) as first_order_date,
-        max(order_date) as last_order_date,
-        count(gap_days) as gap_count,
-        sum(gap_days) as gap_total,
-        sum(gap_days * gap_days) as gap_total_of_squares
+        max(order_date) as last_order_date
     from order_days
     group by
         as_of_date,
@@ -99,9 +118,8 @@ products as (
     select
         as_of_date,
         customer_id,
-        count(*) as product_count,
-        count(*) filter (where is_recurring) as recurring_product_count
-    from product_rhythms
+        count(*) as product_count
+    from product_pairs
     group by
         as_of_date,
         customer_id
@@ -113,26 +131,24 @@ ranked_recurring as (
         row_number() over (
             partition by as_of_date, customer_id
             order by purchase_day_count desc, product_id asc
-        ) as product_rank
+        ) as product_rank,
+        count(*) over (partition by as_of_date, customer_id) as product_count
     from product_rhythms
     where is_recurring
 ),
 
 category_days as (
     select
-        scope.as_of_date,
-        scope.customer_id,
+        as_of_dates.as_of_date,
+        customer_product_days.customer_id,
         customer_product_days.category,
         customer_product_days.item_count,
         customer_product_days.gross_amount,
         customer_product_days.net_amount,
-        {{ dbt.datediff('customer_product_days.order_date', 'scope.as_of_date', 'day') }}
+        {{ dbt.datediff('customer_product_days.order_date', 'as_of_dates.as_of_date', 'day') }}
             as days_ago
-    from scope
-    inner join customer_product_days
-        on
-            scope.customer_id = customer_product_days.customer_id
-            and customer_product_days.order_date < scope.as_of_date
+    from as_of_dates
+    inner join customer_product_days on customer_product_days.order_date < as_of_dates.as_of_date
 ),
 
 categories as (
@@ -238,13 +254,13 @@ final as (
         {{ rounded_ratio('ranked_categories.category_amount', 'totals.net_amount') }} as favourite_category_share,
         {{ rounded_ratio('totals.private_label_amount', 'totals.net_amount') }} as private_label_share,
         {{ rounded_ratio('totals.discounted_line_count', 'totals.line_count') }} as discounted_line_share,
-        {{ rounded_ratio('totals.gap_total', 'totals.gap_count') }} as interpurchase_days_mean,
+        {{ rounded_ratio('gaps.gap_total', 'gaps.gap_count') }} as interpurchase_days_mean,
         -- Standard deviation over mean of the gaps, from integer sums; one gap has no spread to speak of.
         case
-            when totals.gap_count >= 2
+            when gaps.gap_count >= 2
                 then {{ rounded(ratio(
-                    'sqrt(cast(totals.gap_count * totals.gap_total_of_squares - totals.gap_total * totals.gap_total as double))',
-                    'totals.gap_total'
+                    'sqrt(cast(gaps.gap_count * gaps.gap_total_of_squares - gaps.gap_total * gaps.gap_total as double))',
+                    'gaps.gap_total'
                 )) }}
         end as interpurchase_days_cv,
         {{ rounded_ratio('coalesce(totals.weekend_order_count, 0)', 'totals.order_count') }} as weekend_order_share,
@@ -254,7 +270,7 @@ final as (
         cast(coalesce(order_events.cancelled_order_count, 0) as bigint) as cancelled_order_count,
         {{ rounded_ratio('against_market.gross_amount', 'against_market.gross_at_market_prices') }}
             as relative_price_index,
-        cast(coalesce(products.recurring_product_count, 0) as bigint) as recurring_product_count,
+        cast(coalesce(ranked_recurring.product_count, 0) as bigint) as recurring_product_count,
         ranked_recurring.product_id as recurring_product_id,
         ranked_recurring.interval_days as recurring_interval_days,
         ranked_recurring.next_due_date as recurring_next_due_date,
@@ -281,6 +297,10 @@ final as (
         on
             scope.as_of_date = totals.as_of_date
             and scope.customer_id = totals.customer_id
+    left join gaps
+        on
+            scope.as_of_date = gaps.as_of_date
+            and scope.customer_id = gaps.customer_id
     left join products
         on
             scope.as_of_date = products.as_of_date

@@ -1,5 +1,15 @@
+-- Append after the hook has taken the changed days out: a day that lost its last row goes too.
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ delete_changed_days() }}",
+) }}
+
 with lines as (
-    select * from {{ ref('stg_order_lines') }}
+    select stg_order_lines.*
+    from {{ ref('stg_order_lines') }} as stg_order_lines
+    inner join {{ ref('int_changed_days') }} as changed_days
+        on stg_order_lines.order_date = changed_days.order_date
 ),
 
 -- An order lies on one day: orders counted by the day can be added up.

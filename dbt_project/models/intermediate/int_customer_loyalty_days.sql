@@ -1,5 +1,17 @@
+-- Append after the hook has taken the changed days out: a day that lost its last row goes too.
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ delete_changed_event_days('loyalty_events', 'event_date') }}",
+) }}
+
 with events as (
-    select * from {{ ref('stg_loyalty_events') }}
+    select stg_loyalty_events.*
+    from {{ ref('stg_loyalty_events') }} as stg_loyalty_events
+    inner join {{ ref('int_changed_event_days') }} as changed_days
+        on
+            stg_loyalty_events.event_date = changed_days.event_date
+            and changed_days.entity = 'loyalty_events'
 ),
 
 tiers as (

@@ -1,6 +1,27 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ delete_touched_order_event_days() }}",
+) }}
+
 -- A return is worth what it says; where it says nothing, the whole line, or the whole order where it names no line.
-with events as (
-    select * from {{ ref('stg_order_events') }}
+with touched_days as (
+    select * from {{ ref('int_touched_order_event_days') }}
+),
+
+-- All that became of the orders to which something happened on these days: on which of them it did so first is a
+-- question to all days.
+events as (
+    select *
+    from {{ ref('stg_order_events') }}
+    where
+        event_type in ('returned', 'cancelled')
+        and order_id in (
+            select day_events.order_id
+            from {{ ref('stg_order_events') }} as day_events
+            inner join touched_days on day_events.event_date = touched_days.event_date
+            where day_events.event_type in ('returned', 'cancelled')
+        )
 ),
 
 -- The orders with returns alone: what else was bought is not needed here.
@@ -102,6 +123,7 @@ final as (
         cast(sum(returned_amount) as decimal(18, 2)) as returned_amount,
         cast(sum(cancelled_order_count) as bigint) as cancelled_order_count
     from happened
+    where event_date in (select touched_days.event_date from touched_days)
     group by
         customer_id,
         event_date

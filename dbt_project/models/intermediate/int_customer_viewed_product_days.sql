@@ -1,3 +1,10 @@
+-- Append after the hook has taken the changed days out: a day that lost its last row goes too.
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ delete_changed_event_days('web_events', 'session_date') }}",
+) }}
+
 with customer_events as (
     select * from {{ ref('int_customer_web_events') }}
 ),

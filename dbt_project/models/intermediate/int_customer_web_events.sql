@@ -1,7 +1,12 @@
 {{ config(materialized='view') }}
 
 with events as (
-    select * from {{ ref('stg_web_events') }}
+    select stg_web_events.*
+    from {{ ref('stg_web_events') }} as stg_web_events
+    inner join {{ ref('int_changed_event_days') }} as changed_days
+        on
+            stg_web_events.event_date = changed_days.event_date
+            and changed_days.entity = 'web_events'
 ),
 
 session_customers as (

@@ -1,3 +1,9 @@
+{{ config(
+    materialized=checked_materialization(),
+    incremental_strategy=checked_strategy(),
+    unique_key=['customer_id', 'campaign_id', 'channel'],
+) }}
+
 with contacts as (
     select * from {{ ref('input_campaign_contacts') }}
 ),
@@ -6,7 +12,7 @@ known_customers as (
     select * from {{ ref('stg_known_customers') }}
 ),
 
-cleaned as (
+landed as (
     select
         {{ clean_text('customer_id') }} as customer_id,
         {{ clean_text('campaign_id') }} as campaign_id,
@@ -19,7 +25,13 @@ cleaned as (
         ingested_at,
         unreadable_columns
     from contacts
+    {{ of_landed_files() }}
 ),
+
+{{ landed_and_touched(
+    key=['customer_id', 'campaign_id', 'channel'],
+    touched_by=['customers'],
+) }},
 
 checked as (
     select

@@ -1,3 +1,9 @@
+{{ config(
+    materialized=checked_materialization(),
+    incremental_strategy=checked_strategy(),
+    unique_key=['customer_id', 'credit_date'],
+) }}
+
 with credit as (
     select * from {{ ref('input_credit') }}
 ),
@@ -6,7 +12,7 @@ known_customers as (
     select * from {{ ref('stg_known_customers') }}
 ),
 
-cleaned as (
+landed as (
     select
         {{ clean_text('customer_id') }} as customer_id,
         credit_date,
@@ -16,7 +22,13 @@ cleaned as (
         ingested_at,
         unreadable_columns
     from credit
+    {{ of_landed_files() }}
 ),
+
+{{ landed_and_touched(
+    key=['customer_id', 'credit_date'],
+    touched_by=['customers'],
+) }},
 
 checked as (
     select

@@ -1,8 +1,14 @@
+{{ config(
+    materialized=checked_materialization(),
+    incremental_strategy=checked_strategy(),
+    unique_key=['customer_id', 'valid_from'],
+) }}
+
 with customers as (
     select * from {{ ref('input_customers') }}
 ),
 
-cleaned as (
+landed as (
     select
         {{ clean_text('customer_id') }} as customer_id,
         valid_from,
@@ -26,7 +32,12 @@ cleaned as (
         ingested_at,
         unreadable_columns
     from customers
+    {{ of_landed_files() }}
 ),
+
+{{ landed_and_touched(
+    key=['customer_id', 'valid_from'],
+) }},
 
 checked as (
     select

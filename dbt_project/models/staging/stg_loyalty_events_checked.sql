@@ -1,3 +1,9 @@
+{{ config(
+    materialized=checked_materialization(),
+    incremental_strategy=checked_strategy(),
+    unique_key=['event_id'],
+) }}
+
 with events as (
     select * from {{ ref('input_loyalty_events') }}
 ),
@@ -6,7 +12,7 @@ known_customers as (
     select * from {{ ref('stg_known_customers') }}
 ),
 
-cleaned as (
+landed as (
     select
         {{ clean_text('event_id') }} as event_id,
         {{ clean_text('customer_id') }} as customer_id,
@@ -18,7 +24,13 @@ cleaned as (
         ingested_at,
         unreadable_columns
     from events
+    {{ of_landed_files() }}
 ),
+
+{{ landed_and_touched(
+    key=['event_id'],
+    touched_by=['customers'],
+) }},
 
 checked as (
     select
@@ -49,3 +61,4 @@ checked as (
 ) }}
 
 select * from final
+{{ in_order_of_days('event_date') }}

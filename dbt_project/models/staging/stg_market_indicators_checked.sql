@@ -1,8 +1,14 @@
+{{ config(
+    materialized=checked_materialization(),
+    incremental_strategy=checked_strategy(),
+    unique_key=['indicator', 'category', 'entity', 'published_at'],
+) }}
+
 with indicators as (
     select * from {{ ref('input_market_indicators') }}
 ),
 
-cleaned as (
+landed as (
     select
         indicator_month,
         {{ clean_text('indicator') }} as indicator,
@@ -15,7 +21,12 @@ cleaned as (
         ingested_at,
         unreadable_columns
     from indicators
+    {{ of_landed_files() }}
 ),
+
+{{ landed_and_touched(
+    key=['indicator', 'category', 'entity', 'published_at'],
+) }},
 
 checked as (
     select

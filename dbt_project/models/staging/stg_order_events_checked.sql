@@ -1,3 +1,9 @@
+{{ config(
+    materialized=checked_materialization(),
+    incremental_strategy=checked_strategy(),
+    unique_key=['event_id'],
+) }}
+
 with events as (
     select * from {{ ref('input_order_events') }}
 ),
@@ -6,7 +12,7 @@ orders as (
     select * from {{ ref('stg_orders') }}
 ),
 
-cleaned as (
+landed as (
     select
         {{ clean_text('event_id') }} as event_id,
         {{ clean_text('order_id') }} as order_id,
@@ -19,7 +25,14 @@ cleaned as (
         ingested_at,
         unreadable_columns
     from events
+    {{ of_landed_files() }}
 ),
+
+{{ landed_and_touched(
+    key=['event_id'],
+    columns_added=['customer_id'],
+    touched_by=['orders'],
+) }},
 
 checked as (
     select
@@ -49,3 +62,4 @@ checked as (
 ) }}
 
 select * from final
+{{ in_order_of_days('event_date') }}

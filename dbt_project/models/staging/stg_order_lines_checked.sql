@@ -1,3 +1,9 @@
+{{ config(
+    materialized=checked_materialization(),
+    incremental_strategy=checked_strategy(),
+    unique_key=['order_id', 'line_id'],
+) }}
+
 with lines as (
     select * from {{ ref('input_order_lines') }}
 ),
@@ -19,7 +25,7 @@ product_scope as (
     from products
 ),
 
-cleaned as (
+landed as (
     select
         {{ clean_text('order_id') }} as order_id,
         {{ clean_text('line_id') }} as line_id,
@@ -32,7 +38,14 @@ cleaned as (
         ingested_at,
         unreadable_columns
     from lines
+    {{ of_landed_files() }}
 ),
+
+{{ landed_and_touched(
+    key=['order_id', 'line_id'],
+    columns_added=['customer_id', 'order_date', 'is_subscription', 'department', 'category', 'is_private_label'],
+    touched_by=['orders', 'products'],
+) }},
 
 joined as (
     select
@@ -90,3 +103,4 @@ joined as (
 ) }}
 
 select * from final
+{{ in_order_of_days('order_date') }}

@@ -1,3 +1,9 @@
+{{ config(
+    materialized=checked_materialization(),
+    incremental_strategy=checked_strategy(),
+    unique_key=['order_id'],
+) }}
+
 with orders as (
     select * from {{ ref('input_orders') }}
 ),
@@ -6,7 +12,7 @@ known_customers as (
     select * from {{ ref('stg_known_customers') }}
 ),
 
-cleaned as (
+landed as (
     select
         {{ clean_text('order_id') }} as order_id,
         {{ clean_text('customer_id') }} as customer_id,
@@ -19,7 +25,13 @@ cleaned as (
         ingested_at,
         unreadable_columns
     from orders
+    {{ of_landed_files() }}
 ),
+
+{{ landed_and_touched(
+    key=['order_id'],
+    touched_by=['customers'],
+) }},
 
 checked as (
     select
@@ -45,3 +57,4 @@ checked as (
 ) }}
 
 select * from final
+{{ in_order_of_days('order_date') }}

@@ -1,3 +1,9 @@
+{{ config(
+    materialized=checked_materialization(),
+    incremental_strategy=checked_strategy(),
+    unique_key=['payment_id'],
+) }}
+
 with payments as (
     select * from {{ ref('input_payments') }}
 ),
@@ -6,7 +12,7 @@ orders as (
     select * from {{ ref('stg_orders') }}
 ),
 
-cleaned as (
+landed as (
     select
         {{ clean_text('payment_id') }} as payment_id,
         {{ clean_text('order_id') }} as order_id,
@@ -20,7 +26,14 @@ cleaned as (
         ingested_at,
         unreadable_columns
     from payments
+    {{ of_landed_files() }}
 ),
+
+{{ landed_and_touched(
+    key=['payment_id'],
+    columns_added=['known_order_id', 'customer_id', 'due_date'],
+    touched_by=['orders'],
+) }},
 
 joined as (
     select
@@ -64,3 +77,4 @@ checked as (
 ) }}
 
 select * from final
+{{ in_order_of_days('due_date') }}

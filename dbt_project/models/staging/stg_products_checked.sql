@@ -1,8 +1,14 @@
+{{ config(
+    materialized=checked_materialization(),
+    incremental_strategy=checked_strategy(),
+    unique_key=['product_id', 'valid_from'],
+) }}
+
 with products as (
     select * from {{ ref('input_products') }}
 ),
 
-cleaned as (
+landed as (
     select
         {{ clean_text('product_id') }} as product_id,
         valid_from,
@@ -15,7 +21,12 @@ cleaned as (
         ingested_at,
         unreadable_columns
     from products
+    {{ of_landed_files() }}
 ),
+
+{{ landed_and_touched(
+    key=['product_id', 'valid_from'],
+) }},
 
 checked as (
     select

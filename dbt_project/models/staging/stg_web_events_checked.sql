@@ -1,3 +1,9 @@
+{{ config(
+    materialized=checked_materialization(),
+    incremental_strategy=checked_strategy(),
+    unique_key=['event_id'],
+) }}
+
 with events as (
     select * from {{ ref('input_web_events') }}
 ),
@@ -10,7 +16,7 @@ products as (
     select * from {{ ref('stg_products') }}
 ),
 
-cleaned as (
+landed as (
     select
         {{ clean_text('event_id') }} as event_id,
         {{ clean_text('session_id') }} as session_id,
@@ -23,7 +29,14 @@ cleaned as (
         ingested_at,
         unreadable_columns
     from events
+    {{ of_landed_files() }}
 ),
+
+{{ landed_and_touched(
+    key=['event_id'],
+    columns_added=['category', 'list_price_amount'],
+    touched_by=['customers', 'products'],
+) }},
 
 checked as (
     select
@@ -65,3 +78,4 @@ checked as (
 ) }}
 
 select * from final
+{{ in_order_of_days('event_date') }}
