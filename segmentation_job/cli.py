@@ -246,6 +246,7 @@ def _build_facts(settings: Settings, as_of: date, progress: StepInProgress) -> N
     versions = read_logic_versions(settings)
     facts = versions.facts
     with open_warehouse(settings) as warehouse:
+        grows_by_file = warehouse.facts_grow_by_file
         before = read_day_contents(warehouse)
         state = warehouse.rows("select landing_fingerprint, facts_version from pipeline.facts_state")
         if state == [(fingerprint, facts)]:
@@ -263,7 +264,9 @@ def _build_facts(settings: Settings, as_of: date, progress: StepInProgress) -> N
         fingerprint = landing_fingerprint(_declaration(settings))
     is_new_logic = [version for _, version in state] != [facts]
     landed = list_landed_files(_declaration(settings), settings.data_dir)
-    new_files = files_to_take_up(_declaration(settings), landed_before, landed, settings.data_dir)
+    new_files = (
+        files_to_take_up(_declaration(settings), landed_before, landed, settings.data_dir) if grows_by_file else None
+    )
     with held_for_dbt(settings):
         run_dbt(
             dbt_command("facts", settings, full_refresh=is_new_logic),

@@ -77,19 +77,26 @@ from {{ relation }}
     try_cast({{ expression }} as {{ data_type }})
 {%- endmacro %}
 
-{#- As DuckDB reads text: '3.0' is a whole number, and a year is no date. -#}
+{#- As DuckDB reads text: '3.0' is a whole number, 2020/01/05 is a date, and a year is none. -#}
 {% macro spark__as_value(expression, data_type) -%}
     {%- if data_type | lower in ['integer', 'int', 'bigint'] -%}
     try_cast(round(try_cast({{ expression }} as decimal(38, 10))) as {{ data_type }})
     {%- elif data_type | lower == 'date' -%}
-    case when cast({{ expression }} as string) rlike {{ whole_date() }} then try_cast({{ expression }} as date) end
+    {{ spark_day_of_text(expression, 'date') }}
     {%- else -%}
     try_cast({{ expression }} as {{ data_type }})
     {%- endif -%}
 {%- endmacro %}
 
-{% macro whole_date() -%}
-    '^\\s*[0-9]+-[0-9]{1,2}-[0-9]{1,2}'
+{#- What text names with a whole date in front, as a date or a timestamp. typeof is known before a row is read. -#}
+{% macro spark_day_of_text(expression, data_type) -%}
+    case
+        when typeof({{ expression }}) != 'string' then try_cast({{ expression }} as {{ data_type }})
+        when cast({{ expression }} as string) rlike '^ *[0-9]+[-/][0-9]{1,2}[-/][0-9]{1,2}'
+            then try_cast(regexp_replace(
+                cast({{ expression }} as string), '^( *[0-9]+)/([0-9]{1,2})/', '$1-$2-'
+            ) as {{ data_type }})
+    end
 {%- endmacro %}
 
 
@@ -107,7 +114,7 @@ from {{ relation }}
 {%- endmacro %}
 
 {% macro spark__as_moment(expression) -%}
-    case when cast({{ expression }} as string) rlike {{ whole_date() }} then try_cast({{ expression }} as timestamp) end
+    {{ spark_day_of_text(expression, 'timestamp') }}
 {%- endmacro %}
 
 

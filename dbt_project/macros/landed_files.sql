@@ -4,7 +4,7 @@
   landing with the one that it recorded. While dbt parses it stays unread, as the as-of dates do.
 -#}
 {% macro landed_files() -%}
-    {%- set files = env_var('SEGMENTATION_LANDED_FILES', '') if execute else '' -%}
+    {%- set files = env_var('SEGMENTATION_LANDED_FILES', '') if execute and target.type == 'duckdb' else '' -%}
     {{ return(fromjson(files) if files else none) }}
 {%- endmacro %}
 

@@ -26,6 +26,8 @@ class DuckDBWarehouse:
     Raises WarehouseLockedError, which names the holder and the remedy, where another process has it open.
     """
 
+    facts_grow_by_file = True
+
     def __init__(self, path: Path, *, threads: int, memory_limit: str) -> None:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)

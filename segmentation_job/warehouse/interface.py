@@ -19,6 +19,9 @@ Work = Callable[[Callable[[str], Iterator[pa.RecordBatch]]], Iterator[tuple[pa.T
 class Warehouse(Protocol):
     """An open warehouse. Table names are `schema.table`; values travel as parameters, never in the SQL text."""
 
+    facts_grow_by_file: bool
+    """Whether dbt takes up the rows of new landing files alone; else it builds the facts from all of them."""
+
     def __enter__(self) -> Self:
         """Return the open warehouse."""
         ...

@@ -85,6 +85,9 @@ class SparkWarehouse:
     answers.
     """
 
+    # What is in a table of Parquet files is not changed by the row.
+    facts_grow_by_file = False
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = holding(settings.spark_lock_path)

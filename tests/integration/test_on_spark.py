@@ -115,8 +115,8 @@ def fill(warehouse: Warehouse) -> None:
 
 
 READ = {
-    "labels": "select lens, customer_id, model_version, cluster, segment_key, confidence, is_outlier, distance, as_of_date"
-    " from promoted.labels order by lens, customer_id",
+    "labels": "select lens, customer_id, model_version, cluster, segment_key, confidence, is_outlier, distance,"
+    " as_of_date from promoted.labels order by lens, customer_id",
     "origins": "select model_version, customer_id, cluster from promoted.model_origins order by customer_id",
     "history": "select lens, customer_id, valid_from, valid_to, segment_key, change_cause"
     " from promoted.label_history order by customer_id, valid_from",

@@ -1,5 +1,5 @@
 -- Days whose order lines differ from what the facts were last built from; every day where the facts' logic changed.
-{% set loaded = adapter.get_relation(this.database, this.schema, 'int_loaded_days') %}
+{% set loaded = last_loaded('int_loaded_days') %}
 with today as (
     select
         event_date as order_date,
@@ -9,7 +9,7 @@ with today as (
 ),
 
 loaded as (
-    {% if loaded is not none and not flags.FULL_REFRESH %}
+    {% if loaded is not none %}
     select
         order_date,
         content_hash,

@@ -1,5 +1,5 @@
 -- As int_changed_days, of the other entities from which facts are built by the day.
-{% set loaded = adapter.get_relation(this.database, this.schema, 'int_loaded_event_days') %}
+{% set loaded = last_loaded('int_loaded_event_days') %}
 with today as (
     select
         entity,
@@ -10,7 +10,7 @@ with today as (
 ),
 
 loaded as (
-    {% if loaded is not none and not flags.FULL_REFRESH %}
+    {% if loaded is not none %}
     select
         entity,
         event_date,

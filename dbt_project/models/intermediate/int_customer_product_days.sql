@@ -1,8 +1,7 @@
 -- Append after the hook has taken the changed days out: a day that lost its last row goes too.
 {{ config(
     materialized='incremental',
-    incremental_strategy='insert_overwrite' if target.type == 'spark' else 'append',
-    partition_by='order_date',
+    incremental_strategy='append',
     pre_hook="{{ delete_changed_days() }}",
 ) }}
 
