@@ -241,7 +241,7 @@ class SparkWarehouse:
                 self._spark().catalog.dropTempView(name)
 
     def content_hash(self, table: str, key: Mapping[str, object]) -> str:
-        if table in SMALL:
+        if table in SMALL or table in READ_WHOLE:
             self._load(table)
             return self._memory.content_hash(table, key)
         texts = [
