@@ -5,6 +5,7 @@ text within a line, a line `…` for any lines. All commands share one shell, so
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -72,6 +73,8 @@ class Shell:
         self._process = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             cwd=folder,
+            # A person's shell is no part of another make, which would say so in what it prints.
+            env={name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
