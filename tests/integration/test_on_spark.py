@@ -18,7 +18,7 @@ from segmentation_job.spark_cluster import RunningCluster
 from segmentation_job.warehouse import open_warehouse
 from segmentation_job.warehouse.interface import Warehouse
 from segmentation_job.warehouse.spark_engine import SparkWarehouse
-from tests.support.gate_on_spark import broken_warehouse, copy_to_spark
+from tests.support.gate_on_spark import broken_warehouse, copy_to_spark, write_telling_suites
 from tests.support.spark import settings_on, small_cluster
 from tests.unit.gate.gate_warehouse import AS_OF
 
@@ -219,13 +219,14 @@ def broken(cluster: RunningCluster, tmp_path_factory: pytest.TempPathFactory) ->
     ],
 )
 def test_the_gate_says_the_same_of_each_expectation_on_both_engines(
-    broken: tuple[DuckDBStore, SparkStore], on_spark: Settings, subject: Subject, seen: set[str]
+    broken: tuple[DuckDBStore, SparkStore], on_spark: Settings, tmp_path: Path, subject: Subject, seen: set[str]
 ) -> None:
+    suites = write_telling_suites(on_spark.expectations_dir, tmp_path / "expectations")
     # An error carries the engine's own words.
     of_duckdb, of_spark = (
         [
             replace(outcome, observed=None) if outcome.outcome == "error" else outcome
-            for outcome in evaluate_gate(store, on_spark.expectations_dir, subject, AS_OF, [AS_OF])
+            for outcome in evaluate_gate(store, suites, subject, AS_OF, [AS_OF])
         ]
         for store in broken
     )
