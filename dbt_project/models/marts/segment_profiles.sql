@@ -2,7 +2,7 @@
 {% set texts = profiled_features('text') %}
 
 with dates as (
-    {{ dates_to_describe(starts_anew=not is_incremental()) }}
+    select * from {{ ref('insight_dates') }}
 ),
 
 labels as (
@@ -21,26 +21,7 @@ labels as (
 ),
 
 numbers as (
-    {% for feature in numbers %}
-    select
-        features.as_of_date,
-        features.customer_id,
-        '{{ feature.column }}' as feature,
-        cast({{ feature.column }} as double) as feature_number
-    from {{ source('promoted', feature.table) }} as features
-    inner join dates on features.as_of_date = dates.as_of_date
-    where {{ feature.column }} is not null
-    {% if not loop.last %}
-    union all
-    {% endif %}
-    {% else %}
-    select
-        cast(null as date) as as_of_date,
-        cast(null as string) as customer_id,
-        cast(null as string) as feature,
-        cast(null as double) as feature_number
-    where 1 = 0
-    {% endfor %}
+    {{ features_in_rows(numbers, 'feature_number', 'double') }}
 ),
 
 -- Sums of decimals, not of doubles: equal whatever the order in which rows are read.
@@ -118,26 +99,7 @@ number_profiles as (
 ),
 
 texts as (
-    {% for feature in texts %}
-    select
-        features.as_of_date,
-        features.customer_id,
-        '{{ feature.column }}' as feature,
-        {{ feature.column }} as feature_value
-    from {{ source('promoted', feature.table) }} as features
-    inner join dates on features.as_of_date = dates.as_of_date
-    where {{ feature.column }} is not null
-    {% if not loop.last %}
-    union all
-    {% endif %}
-    {% else %}
-    select
-        cast(null as date) as as_of_date,
-        cast(null as string) as customer_id,
-        cast(null as string) as feature,
-        cast(null as string) as feature_value
-    where 1 = 0
-    {% endfor %}
+    {{ features_in_rows(texts, 'feature_value', 'string') }}
 ),
 
 -- The twenty most frequent values of a feature; a thousand cities make no profile.
