@@ -6,7 +6,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help run test bi bi-password bi-assets test-bi point-in-time storm recovery foretelling emerging steadiness \
-	report-at-scale any-order year-of-refits stale histories repair runbook backfill-on-postgres evaluate notebook docs \
+	report-at-scale both-engines any-order year-of-refits stale histories repair runbook backfill-on-postgres evaluate notebook docs \
 	spark-cluster dictionary airflow lint lint-sql format lock audit install clean clean-data
 
 AS_OF ?=
@@ -16,6 +16,7 @@ WORKERS ?= 2
 PORT ?= 8080
 STORM ?=
 SPARK ?=
+BOTH ?=
 
 UV_VERSION := 0.13.9
 STAMP := .venv/.installed-from-lock
@@ -29,6 +30,8 @@ CDNOW_SAMPLE := .venv/clients/lifetimes-0.11.3
 # Superset's own environment: it wants other releases of nearly everything.
 SUPERSET := .venv/superset
 SUPERSET_STAMP := $(SUPERSET)/.installed-from-lock
+# Spark as a dependency group of its own (0.5 GB), and the Java that it runs on.
+SPARK_STAMP := .venv/.installed-spark
 # The browser that the tests open pages in: the system's, or its package.
 BROWSER := .venv/browser
 # sqlfluff compiles the models, for which dbt opens a warehouse: never the real one, which a run may hold.
@@ -75,7 +78,7 @@ run: $(STAMP) ## Land the data, run the DAG through Airflow for one date, publis
 
 # By file, for a file's tests share their runs (pytest-xdist 3.8 does not see its groups with pytest 9.2), and in the
 # order of the folders, for the longest tests come first in it.
-test: $(STAMP) $(OLD_CLIENT) $(CDNOW_SAMPLE) $(BROWSER) ## Run the tests
+test: $(STAMP) $(SPARK_STAMP) $(OLD_CLIENT) $(CDNOW_SAMPLE) $(BROWSER) ## Run the tests
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 # Each date in a scope of its own, so that both workers take dates.
@@ -115,7 +118,7 @@ year-of-refits: $(STAMP) ## Refit every month of the real data's year: who keeps
 
 # The drivers are a group of their own: an Airflow on SQLite does without.
 backfill-on-postgres: $(STAMP) $(UV_TARGET) ## Backfill 30 dates by an Airflow on PostgreSQL, fail two, repair, compare every row (an hour)
-	@$(UV) sync --frozen --quiet --group postgres
+	@$(UV) sync --frozen --quiet --inexact --group postgres
 	@$(BIN)/python -m tests.measurements.backfill_on_postgres
 
 stale: $(STAMP) ## List the dates that a run today would compute from something else, and why
@@ -140,8 +143,7 @@ notebook: $(STAMP) $(UV_TARGET) ## Open the analysis of the published file in Ju
 		$(if $(filter 0,$(shell id -u)),--allow-root) notebooks/segment_analysis.ipynb
 
 # Spark and its dbt adapter are a group of their own: a single machine does without.
-spark-cluster: $(STAMP) $(UV_TARGET) ## Start a Spark cluster on loopback, for TARGET=spark (SPARK="--workers 2 --cores 1 --memory-mb 1536")
-	@$(UV) sync --frozen --quiet --inexact --group spark
+spark-cluster: $(SPARK_STAMP) ## Start a Spark cluster on loopback, for TARGET=spark (SPARK="--workers 2 --cores 1 --memory-mb 1536")
 	@exec $(BIN)/python -m segmentation_job.spark_cluster $(SPARK)
 
 # From the SQL and YAML alone, on an empty warehouse: the real one may be held by a run, or not be there yet.
@@ -151,6 +153,9 @@ docs: $(STAMP) ## Write all models, their columns and their lineage as one page 
 		--empty-catalog --project-dir dbt_project --profiles-dir dbt_project \
 		--target-path $(CURDIR)/.venv/docs/target --log-path $(CURDIR)/.venv/docs/logs
 	@$(BIN)/python -m segmentation_job.lineage_page .venv/docs/target "$(DOCS_DIR)/index.html"
+
+both-engines: $(SPARK_STAMP) ## Run the DAG on a Spark cluster and on DuckDB, and compare every published row (BOTH="--source simulated_shop --customers 100000 --kill")
+	@$(BIN)/python -m tests.measurements.both_engines $(BOTH)
 
 dictionary: $(STAMP) ## Write docs/data-dictionary.md from the YAML of the published tables
 	@$(BIN)/python -m segmentation_job.data_dictionary >docs/.data-dictionary.md
@@ -204,6 +209,20 @@ install: $(STAMP) ## Create the environment from uv.lock
 $(STAMP): pyproject.toml uv.lock $(UV_TARGET)
 	@echo "Installing the environment from uv.lock …"
 	@$(UV) sync --frozen --compile-bytecode --quiet
+	@touch $@
+
+# Java is a program of the system: where there is none, its package manager is asked, by who may ask it.
+$(SPARK_STAMP): $(STAMP) $(UV_TARGET)
+	@echo "Installing Spark from uv.lock …"
+	@$(UV) sync --frozen --quiet --inexact --group spark
+	@if [ -z "$$JAVA_HOME" ] && ! command -v java >/dev/null && command -v apt-get >/dev/null; then \
+		echo "Installing Java for Spark (apt-get) …"; \
+		as_root=; [ "$$(id -u)" = 0 ] || as_root="sudo -n"; \
+		{ $$as_root apt-get -qq update \
+			&& $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends \
+				openjdk-17-jre-headless; \
+		} >.venv/java.log 2>&1 || tail -n 5 .venv/java.log >&2; \
+	fi
 	@touch $@
 
 $(SUPERSET_STAMP): bi/superset/pyproject.toml bi/superset/uv.lock $(UV_TARGET)

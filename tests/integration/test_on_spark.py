@@ -1,5 +1,6 @@
 """What is promised of either engine, on a real Spark cluster: one for all tests of this file."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
@@ -15,10 +16,15 @@ from segmentation_job.gate.outcomes import Subject
 from segmentation_job.gate.spark_store import SparkStore
 from segmentation_job.settings import Settings
 from segmentation_job.spark_cluster import RunningCluster
+from segmentation_job.steps import ExitCode
 from segmentation_job.warehouse import open_warehouse
 from segmentation_job.warehouse.interface import Warehouse
 from segmentation_job.warehouse.spark_engine import SparkWarehouse
+from tests.support.every_family import AS_OF as AS_OF_SHOP
+from tests.support.every_family import night_of_every_family
 from tests.support.gate_on_spark import broken_warehouse, copy_to_spark, write_telling_suites
+from tests.support.nights import Nights
+from tests.support.published_comparison import compare_published
 from tests.support.spark import settings_on, small_cluster
 from tests.unit.gate.gate_warehouse import AS_OF
 
@@ -241,3 +247,16 @@ def test_a_source_without_tables_on_spark_fails_its_gate(on_spark: Settings) -> 
     assert {(each.outcome, each.observed) for each in outcomes} == {
         ("error", "table candidate.labels does not exist"),
     }
+
+
+def test_a_night_on_spark_publishes_the_rows_of_duckdb(
+    cluster: RunningCluster, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    expected = night_of_every_family(tmp_path_factory)
+    place = tmp_path_factory.mktemp("night") / "data"
+    shutil.copytree(expected.source_dir / "landing", place / expected.source_dir.name / "landing")
+    nights = Nights(place, {**expected.settings, **cluster.environment})
+    nights.run(AS_OF_SHOP)
+    assert compare_published(expected.serving_link, nights.serving_link) == []
+    # Nothing is left to do, as on DuckDB.
+    assert nights.step("check", AS_OF_SHOP).exit_code == ExitCode.NOTHING_TO_DO

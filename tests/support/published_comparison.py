@@ -17,6 +17,7 @@ NOT_COMPARED: Mapping[str, Mapping[str, str]] = {
         "run_id": "drawn anew by each run",
         "started_at": "the time of day at which a step began",
         "ended_at": "the time of day at which a step ended",
+        "details": "names the published file, whose name holds the time of day, and how the facts were built",
     },
 }
 """Reviewed: by table, the columns that two runs of the same dates may differ in, each with its reason."""
@@ -91,13 +92,13 @@ def _difference(
     other: dict[str, str] | None,
     not_compared: Mapping[str, Mapping[str, str]],
 ) -> PublishedDifference | None:
-    counts = tuple(
+    counts: tuple[int, ...] = tuple(
         0 if columns is None else int(_rows(connection, f'select count(*) from {name}_file.main."{table}"')[0][0])
         for name, columns in (("one", one), ("other", other))
     )
     if one is None or other is None:
-        words = (f"the {'first' if one is None else 'second'} file has no such table",)
-        return PublishedDifference(table, words, (counts[0], counts[1]), (0, ()), (0, ()))
+        lacking = f"the {'first' if one is None else 'second'} file has no such table"
+        return PublishedDifference(table, (lacking,), (counts[0], counts[1]), (0, ()), (0, ()))
     words = tuple(
         f"column {column} is {one.get(column, 'missing')} against {other.get(column, 'missing')}"
         for column in dict.fromkeys([*one, *other])
