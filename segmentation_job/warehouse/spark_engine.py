@@ -231,7 +231,7 @@ class SparkWarehouse:
             self._staged.add_written(table, path)
 
     def create_temporary(self, name: str, rows: str | pa.Table, parameters: Sequence[object] = ()) -> None:
-        frame = self._query(rows, parameters) if isinstance(rows, str) else self._spark().createDataFrame(rows)
+        frame = self._query(rows, parameters) if isinstance(rows, str) else self._frame_of(rows)
         self._temporary[name] = frame
         frame.createOrReplaceTempView(name)
 
@@ -287,9 +287,7 @@ class SparkWarehouse:
         columns: dict[str, dict[str, str]] = {}
         names: dict[tuple[str, str], str] = {}
         for number, (name, query) in enumerate(queries.items()):
-            frame = (
-                self._spark().createDataFrame(query) if isinstance(query, pa.Table) else self._query(query[0], query[1])
-            )
+            frame = self._frame_of(query) if isinstance(query, pa.Table) else self._query(query[0], query[1])
             columns[name] = {}
             for column, kind in frame.dtypes[1:]:
                 columns[name][names.setdefault((column, kind), f"c{len(names)}")] = column
@@ -336,6 +334,14 @@ class SparkWarehouse:
         if self._session is None:
             self._session = connected(self._settings.spark_connect)
         return self._session
+
+    def _frame_of(self, rows: pa.Table) -> "DataFrame":
+        if rows.num_rows:
+            return self._spark().createDataFrame(rows)
+        # Of no rows it says that it cannot know their types.
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        return self._spark().createDataFrame([], from_arrow_schema(rows.schema))
 
     def _full(self, table: str) -> str:
         return f"{self._settings.source}_{table}"
@@ -402,7 +408,7 @@ class SparkWarehouse:
         if table in SMALL:
             self._load(table)
             rows = self._memory.arrow(f"select * from {table}")
-            self._spark().createDataFrame(rows).createOrReplaceTempView(view)
+            self._frame_of(rows).createOrReplaceTempView(view)
             return view
         if table not in self._staged.large:
             return self._full(table)

@@ -74,11 +74,11 @@ def compare(source: str, dates: list[tuple[str, date]], places: Mapping[str, Map
             thread.join(timeout=1)
             if thread.is_alive():
                 sys.exit("A worker was to be killed, and the step was over before: choose a larger source.")
-        files = [
+        on_duckdb, on_spark = (
             Path(environment["SEGMENTATION_DATA_DIR"]) / source / "published" / "current.duckdb"
             for environment in places.values()
-        ]
-        found = compare_published(*files)
+        )
+        found = compare_published(on_duckdb, on_spark)
         differing += len(found)
         took = ", ".join(f"{engine} {each:.0f} s" for engine, each in seconds.items())
         print(f"{what} ({day}): {took}; tables that differ: {len(found)}", flush=True)

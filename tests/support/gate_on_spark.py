@@ -70,7 +70,8 @@ def broken_warehouse(path: Path, *more: str) -> Path:
 # What could mean something else on another engine; plain comparisons of columns are judged by the other subjects.
 _TELLING = re.compile(
     r"days_between|is_blank|isfinite\((items_per_order|campaign_response_rate)\) or|points_balance is"
-    r"|due_payments|sum\(|2\) / 3|having|distribution_shift\('\w+', '(spend_amount_90d|order_count_90d|age_years)'|credit_score_band"
+    r"|due_payments|sum\(|2\) / 3|having"
+    r"|distribution_shift\('\w+', '(spend_amount_90d|order_count_90d|age_years)'|credit_score_band"
 )
 
 
