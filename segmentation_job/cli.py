@@ -590,7 +590,7 @@ def publish_command(as_of: AsOf) -> None:
         with open_warehouse(settings) as warehouse:
             require_marts(warehouse, as_of, marts_version)
         settings.published_dir.mkdir(parents=True, exist_ok=True)
-        with open_warehouse(settings) as warehouse, warehouse.marts_file(settings.published_dir) as marts:
+        with open_warehouse(settings) as warehouse, warehouse.marts_file(settings.source_data_dir) as marts:
             publication = publish(
                 marts,
                 settings.published_dir,
