@@ -320,8 +320,9 @@ class SparkWarehouse:
                 if each.isTemporary:
                     continue
                 rows = self._spark().table(f"{self._full('marts')}.{each.name}").toArrow()
-                known = [column for column in order.get(each.name, ()) if column in rows.column_names]
-                rows = rows.select([*known, *(column for column in rows.column_names if column not in known)])
+                # Spark puts what a table is partitioned by behind the others, where the models do not have it.
+                wanted = order.get(each.name, [])
+                rows = rows.select(wanted) if sorted(wanted) == sorted(rows.column_names) else rows
                 file.create_from(f"marts.{each.name}", _without_zone(rows))
         try:
             yield path
