@@ -96,8 +96,8 @@ def _difference(
         for name, columns in (("one", one), ("other", other))
     )
     if one is None or other is None:
-        words = (f"the {'first' if one is None else 'second'} file has no such table",)
-        return PublishedDifference(table, words, (counts[0], counts[1]), (0, ()), (0, ()))
+        lacks = f"the {'first' if one is None else 'second'} file has no such table"
+        return PublishedDifference(table, (lacks,), (counts[0], counts[1]), (0, ()), (0, ()))
     words = tuple(
         f"column {column} is {one.get(column, 'missing')} against {other.get(column, 'missing')}"
         for column in dict.fromkeys([*one, *other])
