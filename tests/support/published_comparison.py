@@ -92,13 +92,13 @@ def _difference(
     other: dict[str, str] | None,
     not_compared: Mapping[str, Mapping[str, str]],
 ) -> PublishedDifference | None:
-    counts: tuple[int, ...] = tuple(
+    counts = tuple(
         0 if columns is None else int(_rows(connection, f'select count(*) from {name}_file.main."{table}"')[0][0])
         for name, columns in (("one", one), ("other", other))
     )
     if one is None or other is None:
-        lacking = f"the {'first' if one is None else 'second'} file has no such table"
-        return PublishedDifference(table, (lacking,), (counts[0], counts[1]), (0, ()), (0, ()))
+        lacks = f"the {'first' if one is None else 'second'} file has no such table"
+        return PublishedDifference(table, (lacks,), (counts[0], counts[1]), (0, ()), (0, ()))
     words = tuple(
         f"column {column} is {one.get(column, 'missing')} against {other.get(column, 'missing')}"
         for column in dict.fromkeys([*one, *other])

@@ -36,6 +36,8 @@ IDENTIFIERS = {
 FRAGMENTS = {
     "expressions", "joins", "condition", "known", "known_days", "query", "key", "event", "read", "options", "SAMPLE",
     "', '.join(texts)", "STORAGE_VERSION", "_SHOWN_KEYS", "table.location",
+    "dates",  # a table's name, as the store of the gate spells it
+    "counts", "rows",  # conditions and tables of a suite in expectations/, which is code
     "months", "theirs",  # a table's name and a condition, both spelled out beside the statement
     "'varchar' if name in text_columns else 'double'",
     "'varchar' if f'{table}.{column}' in text_columns else 'double'",
