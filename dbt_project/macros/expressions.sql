@@ -83,7 +83,7 @@
     (round(cast({{ expression }} as double) * 1e{{ decimals }}D) / 1e{{ decimals }}D)
 {%- endmacro %}
 
-{#- The median of doubles, between the two in the middle where there are two. The halves of Spark's own may round otherwise. -#}
+{#- The median of doubles: half of each of the two in the middle. Spark's own adds half their distance to the lower. -#}
 {% macro median_of(expression) -%}
     {{ return(adapter.dispatch('median_of', 'customer_segmentation')(expression)) }}
 {%- endmacro %}
@@ -94,10 +94,8 @@
 
 {% macro spark__median_of(expression) -%}
     (
-        percentile_disc(0.5) within group (order by {{ expression }}) + 0.5D * (
-            percentile_disc(0.5) within group (order by {{ expression }} desc)
-            - percentile_disc(0.5) within group (order by {{ expression }})
-        )
+        0.5D * percentile_disc(0.5) within group (order by {{ expression }})
+        + 0.5D * percentile_disc(0.5) within group (order by {{ expression }} desc)
     )
 {%- endmacro %}
 
