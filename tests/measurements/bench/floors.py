@@ -193,7 +193,7 @@ def matrix(options: argparse.Namespace) -> dict[str, float]:
     names = [f"{table}.{column}" for table, columns in by_table.items() for column in columns]
     found: dict[str, float] = {}
     with DuckDBWarehouse(options.warehouse, threads=options.threads, memory_limit=options.memory_limit) as warehouse:
-        sql = warehouse.feature_sql("promoted", by_table, frozenset())
+        sql = warehouse.feature_sql(options.schema, by_table, frozenset())
         centroids = np.ones((len(names), 10))
         with counted(found, ""):
             customers = 0
@@ -205,7 +205,7 @@ def matrix(options: argparse.Namespace) -> dict[str, float]:
 
 
 def compare(options: argparse.Namespace) -> dict[str, float]:
-    """Hold what was recomputed against what is promoted for the date: values compared, and how many differ."""
+    """Hold what was recomputed against what we computed for the date: values compared, and how many differ."""
     found = {"columns": 0.0, "values": 0.0, "different": 0.0}
     with _connect(options) as connection:
         connection.execute(f"attach '{options.warehouse}' as warehouse (read_only)")
@@ -217,13 +217,13 @@ def compare(options: argparse.Namespace) -> dict[str, float]:
         else:
             connection.execute(f"attach '{options.scratch}' as recomputed (read_only)")
         for table in SUITES:
-            ours = _columns(connection, f"warehouse.promoted.{table}")
+            ours = _columns(connection, f"warehouse.{options.schema}.{table}")
             computed = _columns(connection, f"recomputed.{table}")
             theirs = [name for name in computed if name in ours and name != "customer_id"]
             differences = [f"count(*) filter (where {_differs(name, ours[name])})" for name in theirs]
             rows, *different = connection.execute(
                 f"select count(*), {', '.join(differences)} from recomputed.{table} as theirs"
-                f" full outer join (select * from warehouse.promoted.{table} where as_of_date = ?) as ours"
+                f" full outer join (select * from warehouse.{options.schema}.{table} where as_of_date = ?) as ours"
                 " on ours.customer_id = theirs.customer_id",
                 [options.as_of],
             ).fetchall()[0]
@@ -268,6 +268,7 @@ def main() -> None:
     parser.add_argument("--expectations", type=Path)
     parser.add_argument("--scratch", type=Path)
     parser.add_argument("--as-of", type=date.fromisoformat)
+    parser.add_argument("--schema", choices=("promoted", "candidate"), default="promoted")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--memory-limit", default="4GB")
     options = parser.parse_args()

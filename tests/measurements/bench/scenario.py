@@ -289,7 +289,7 @@ def measure_shop(shop: BenchShop, deployment: Deployment, say: Say, *, with_airf
     scratch = deployment.data_dir / "recomputed.duckdb"
     floors["recompute"] = deployment.floor("recompute", landing=landing, as_of=night, scratch=scratch)
     floors["recompute agrees"] = deployment.floor("compare", warehouse=warehouse, as_of=night, scratch=scratch)
-    scratch.unlink()
+    scratch.unlink(missing_ok=True)
     if shop.customers <= MOST_FOR_PANDAS:
         floors["pandas"] = measure_pandas(deployment, night)
     found |= facts_about(deployment, night)
@@ -346,14 +346,14 @@ def measure_orchestration(deployment: Deployment, as_of: date) -> dict[str, Any]
     return found
 
 
-def measure_pandas(deployment: Deployment, as_of: date) -> dict[str, Any]:
+def measure_pandas(deployment: Deployment, as_of: date, schema: str = "promoted") -> dict[str, Any]:
     """Run the pandas and scikit-learn script; return what it took, and how many of its values differ from ours."""
     written = deployment.data_dir / "pandas.parquet"
     command = [sys.executable, "-m", "tests.measurements.bench.pandas_script", "--landing", str(deployment.landing)]
     command += ["--as-of", as_of.isoformat(), "--write", str(written)]
     environment = {**deployment.environment, "PYTHONPATH": str(PROJECT_DIR)}
     taken, printed = measure(command, environment, PROJECT_DIR)
-    agrees = deployment.floor("compare", warehouse=deployment.warehouse, as_of=as_of, scratch=written)
+    agrees = deployment.floor("compare", warehouse=deployment.warehouse, as_of=as_of, scratch=written, schema=schema)
     written.unlink()
     return {**json.loads(printed), "peak_megabytes": round(taken.peak_megabytes, 1), "agrees": agrees}
 
