@@ -29,12 +29,12 @@ NEEDED_COLUMNS: Final = {
     "orders": "order_id customer_id ordered_at is_subscription",
     "order_lines": ("order_id line_id product_id quantity gross_amount discount_amount net_amount unit_cost_amount"),
     "order_events": "order_id line_id event_type occurred_at quantity amount",
-    "payments": "payment_id customer_id method due_at paid_at failed_at amount",
+    "payments": "customer_id method due_at paid_at failed_at amount",
     "credit": "customer_id credit_date limit_amount balance_amount external_score",
     "loyalty_events": "customer_id event_type occurred_at points tier",
     "web_events": "session_id customer_id event_type occurred_at product_id device",
     "feedback": "customer_id feedback_type occurred_at score score_scale",
-    "campaign_contacts": "customer_id campaign_id channel contacted_at responded_at",
+    "campaign_contacts": "customer_id contacted_at responded_at",
     "products": "product_id valid_from department category is_private_label list_price_amount",
 }
 # Doubles are rounded to six digits; what is added in another order may round to the next.

@@ -212,10 +212,7 @@ def _order_events(
 
 
 def _payments(out: pd.DataFrame, landing: Path, as_of: pd.Timestamp) -> None:
-    payments = read(landing, "payments", "payment_id customer_id due_at paid_at failed_at amount ingested_at")
-    payments = payments.sort_values(["ingested_at", "paid_at"], na_position="first").drop_duplicates(
-        "payment_id", keep="last"
-    )
+    payments = read(landing, "payments", "customer_id due_at paid_at failed_at amount")
     payments["amount"] = payments["amount"].astype(float)
     for name in ("due_at", "paid_at", "failed_at"):
         payments[name] = pd.to_datetime(payments[name]).dt.normalize()
@@ -246,11 +243,7 @@ def _engagement(out: pd.DataFrame, landing: Path, products: pd.DataFrame, as_of:
     def zeros(found: pd.Series) -> pd.Series:
         return found.reindex(out.index).fillna(0)
 
-    contacts = read(
-        landing, "campaign_contacts", "customer_id campaign_id channel contacted_at responded_at ingested_at"
-    )
-    key = ["customer_id", "campaign_id", "channel"]
-    contacts = contacts.sort_values("ingested_at").drop_duplicates(key, keep="last")
+    contacts = read(landing, "campaign_contacts", "customer_id contacted_at responded_at")
     contacts = contacts[contacts["contacted_at"] < as_of]
     out["campaign_contact_count"] = zeros(contacts.groupby("customer_id").size())
     answered = contacts[contacts["responded_at"] < as_of]

@@ -420,16 +420,11 @@ volatilities as (
     group by customer_id
 ),
 
-versions as (
-    select * from '{landing}/payments/*.parquet'
-    qualify row_number() over (partition by payment_id order by ingested_at desc, paid_at is null, failed_at is null) = 1
-),
-
 due as (
     select
-        versions.customer_id,
-        coalesce(versions.method, 'unknown') as method,
-        cast(versions.amount as decimal(18, 2)) as amount,
+        customer_id,
+        coalesce(method, 'unknown') as method,
+        cast(amount as decimal(18, 2)) as amount,
         case
             when
                 cast(failed_at as date) < date '{as_of}'
@@ -439,7 +434,7 @@ due as (
             else 'late'
         end as outcome,
         case when cast(paid_at as date) < date '{as_of}' then cast(paid_at as date) - cast(due_at as date) end as delay
-    from versions
+    from '{landing}/payments/*.parquet'
     where cast(due_at as date) < date '{as_of}'
 ),
 
@@ -554,10 +549,7 @@ contacts as (
             where responded_at < date '{as_of}' and responded_at >= date '{as_of}' - interval 90 day
         ) as response_count_90d,
         max(cast(responded_at as date)) filter (where responded_at < date '{as_of}') as last_response_date
-    from (
-        select * from '{landing}/campaign_contacts/*.parquet'
-        qualify row_number() over (partition by customer_id, campaign_id, channel order by ingested_at desc) = 1
-    ) as versions
+    from '{landing}/campaign_contacts/*.parquet'
     where contacted_at < date '{as_of}'
     group by customer_id
 ),

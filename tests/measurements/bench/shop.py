@@ -1,7 +1,7 @@
 """The simulated shop that the benchmark runs on: what was known before the first date, and what came on each day after.
 
-A source delivers what is new, so the days after the first date land as further files. A payment that was paid on such
-a day, or a campaign that was answered, lands again as a later version of its row.
+A source delivers what is new, so the days after the first date land as further files. What becomes of a payment or of a
+campaign later stands in its row from the start: the features of a date look at what was known before it alone.
 """
 
 import fcntl
@@ -17,11 +17,8 @@ from typing import Final
 import duckdb
 import pyarrow.parquet as pq
 
-from segmentation_job.landing.declaration import read_declaration
 from segmentation_job.landing.simulated_shop.generation import LANDING, shop_parts
 from segmentation_job.landing.simulated_shop.options import ShopOptions
-from segmentation_job.settings import PROJECT_DIR
-from tests.support.simulated_shop import KNOWN_BEFORE, SOURCE
 
 FIRST_DATE: Final = date(2025, 12, 29)
 NIGHTS: Final = (FIRST_DATE + timedelta(days=1), FIRST_DATE + timedelta(days=2))
@@ -39,10 +36,11 @@ HAPPENED_AT: Final = {
     "loyalty_events": "occurred_at",
     "web_events": "occurred_at",
     "feedback": "occurred_at",
+    "campaign_contacts": "contacted_at",
     "market_indicators": "published_at",
 }
-# Tables whose rows change after they have landed: the times that a later version is known by.
-CHANGED_AT: Final = {"payments": "paid_at, failed_at", "campaign_contacts": "responded_at"}
+# What lands with its order.
+OF_ORDERS: Final = ("order_lines", "payments")
 
 
 @dataclass(frozen=True)
@@ -112,9 +110,9 @@ def _write_parts(options: ShopOptions, folder: Path) -> None:
             for entity_folder in sorted(chunk_folder.iterdir()):
                 entity = entity_folder.name
                 connection.execute(f"create or replace view landed as select * from '{entity_folder}/part.parquet'")
-                _copy(connection, _known_before(entity, FIRST_DATE, chunk_folder), folder / "base" / entity, chunk)
+                _copy(connection, _rows(entity, None, FIRST_DATE, chunk_folder), folder / "base" / entity, chunk)
                 for day in days:
-                    query = _came_on(entity, day, chunk_folder)
+                    query = _rows(entity, day, day + timedelta(days=1), chunk_folder)
                     _copy(connection, query, folder / "nights" / day.isoformat() / entity, chunk)
         shutil.rmtree(chunk_folder)
         if chunk % 20 == 19 or chunk + 1 == options.chunk_count:
@@ -131,32 +129,17 @@ def _copy(connection: duckdb.DuckDBPyConnection, query: str, folder: Path, chunk
     connection.execute(f"copy ({query}) to '{folder}/part-{chunk:05d}.parquet' (format parquet)")
 
 
-def _known_before(entity: str, day: date, landing: Path) -> str:
-    return KNOWN_BEFORE[entity].format(day=day, landing=landing)
-
-
-def _came_on(entity: str, day: date, landing: Path) -> str:
-    """What a table holds of a day: events that happened on it, and rows that it changed, as their later version."""
-    following = day + timedelta(days=1)
-    if entity in CHANGED_AT:
-        before, after = (_known_before(entity, each, landing) for each in (day, following))
-        known_at = f"greatest(ingested_at, {CHANGED_AT[entity]})"
-        return f"select * replace ({known_at} as ingested_at) from (({after}) except ({before}))"
-    if entity == "order_lines":
-        orders = f"select order_id from '{landing}/orders/*.parquet' where {_on('orders', day)}"
+def _rows(entity: str, since: date | None, before: date, landing: Path) -> str:
+    """What a table holds of some days: all before a day, or those since another."""
+    if entity in OF_ORDERS:
+        orders = f"select order_id from '{landing}/orders/*.parquet' where {_happened('orders', since, before)}"
         return f"select * from landed where order_id in ({orders})"
-    return f"select * from landed where {_on(entity, day)}"
+    return f"select * from landed where {_happened(entity, since, before)}"
 
 
-def _on(entity: str, day: date) -> str:
+def _happened(entity: str, since: date | None, before: date) -> str:
     at = HAPPENED_AT[entity]
-    return f"{at} >= '{day}' and {at} < '{day + timedelta(days=1)}'"
-
-
-def row_counts(landing: Path) -> dict[str, int]:
-    """Return the rows of every table of a landing, as its files say."""
-    declaration = read_declaration(PROJECT_DIR / "dbt_project" / "sources" / SOURCE)
-    return {
-        table.name: sum(pq.read_metadata(part).num_rows for part in (landing / table.name).glob("*.parquet"))
-        for table in declaration.tables
-    }
+    if since:
+        return f"{at} >= '{since}' and {at} < '{before}'"
+    # Rows without a time were always there.
+    return f"({at} is null or {at} < '{before}')"
