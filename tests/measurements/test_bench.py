@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,9 @@ class CannedDeployment(Deployment):
             )
         return Measured(4 * self.factor, 8 * self.factor, 300.0), printed
 
+    def profile(self, name: str, as_of: date) -> list[list[Any]]:  # noqa: ARG002
+        return [["duckdb execute", 1.5]]
+
     def floor(self, what: str, **options: object) -> dict[str, Any]:  # noqa: ARG002
         found = {"cpu_seconds": 0.5 * self.factor, "seconds": 0.5, "peak_megabytes": 80.0, "checks": 201, "queries": 40}
         return {**found, "columns": 120, "values": 1200, "different": 0}
@@ -226,3 +230,15 @@ def test_a_page_of_a_small_shop_judges_nothing_that_is_asked_of_a_large_one(shop
     assert targets["Airflow's overhead of a night"].is_met is True
     assert "not judged" in page_of([result])
     assert "Nothing has been measured yet." in page_of([])
+
+
+@pytest.mark.usefixtures("_canned")
+def test_a_brief_run_says_that_the_rest_was_not_measured(shop: BenchShop, tmp_path: Path) -> None:
+    small = BenchShop(CUSTOMERS, DAYS, shop.folder)
+    result = measure_shop(small, CannedDeployment(tmp_path / "run"), lambda _: None, is_brief=True)
+    targets = {target.what: target for target in figures.targets_of([result])}
+    assert targets["a backfilled date ÷ recompute"].shown == "not measured"
+    assert targets["one more night's features ÷ bare scan"].value is not None
+    page = page_of([result])
+    assert "one more night" in page
+    assert "backfilled date: CPU s" not in page

@@ -75,6 +75,11 @@ def page_of(results: Sequence[Result]) -> str:
     return "\n".join(part.rstrip("\n") + "\n" for part in parts if part)
 
 
+def phases_of(result: Result) -> list[str]:
+    """Return the phases that were measured, in their order: a brief run has the first two."""
+    return [phase for phase in PHASES if phase in result["phases"]]
+
+
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     marks = ["---", *["---:"] * (len(headings) - 1)]
     lines = [headings, marks, *rows]
@@ -133,7 +138,7 @@ def _shops(results: Iterable[Result]) -> str:
 def _phases(results: Iterable[Result]) -> str:
     rows = []
     for each in results:
-        for phase in PHASES:
+        for phase in phases_of(each):
             peak, _, step = max((float(t["peak_megabytes"]), "", s) for s, t in each["phases"][phase].items())
             dates = each["phases"][phase]["build_features"].get("dates", [])
             rows.append(
@@ -147,7 +152,9 @@ def _phases(results: Iterable[Result]) -> str:
                     f"{peak / 1000:.2f} GB ({step})",
                 ]
             )
-        skipped = each["phases"]["rerun, nothing changed"]["check"]
+        skipped = each["phases"].get("rerun, nothing changed", {}).get("check")
+        if skipped is None:
+            continue
         rows.append(
             [
                 "rerun, nothing changed",
@@ -203,13 +210,6 @@ def _floors(results: Iterable[Result]) -> str:
                 f"**{features_to_scan(each):.1f} × the scan**",
             ),
             row(
-                "**a backfilled date's features**",
-                net_of(each, BACKFILL, FEATURE_STEPS),
-                max(each["phases"][BACKFILL][step]["peak_megabytes"] for step in FEATURE_STEPS),
-                f"**{backfill_to_recompute(each):.2f} × the recomputation**, for"
-                f" {len(each['phases'][BACKFILL]['build_features'].get('dates', []))} dates",
-            ),
-            row(
                 f"{floors['gate by hand']['checks']:.0f} checks of the feature gate as"
                 f" {floors['gate by hand']['queries']:.0f} queries by hand",
                 floors["gate by hand"]["cpu_seconds"],
@@ -235,6 +235,16 @@ def _floors(results: Iterable[Result]) -> str:
                 f"**{job_to_matrix(each):.1f} × matrix and product**",
             ),
         ]
+        if BACKFILL in each["phases"]:
+            rows.append(
+                row(
+                    "**a backfilled date's features**",
+                    net_of(each, BACKFILL, FEATURE_STEPS),
+                    max(each["phases"][BACKFILL][step]["peak_megabytes"] for step in FEATURE_STEPS),
+                    f"**{backfill_to_recompute(each):.2f} × the recomputation**, for"
+                    f" {len(each['phases'][BACKFILL]['build_features'].get('dates', []))} dates",
+                )
+            )
         if "pandas" in floors:
             pandas = floors["pandas"]
             cpu, memory = pandas_to_features(each)
@@ -261,14 +271,14 @@ def _different(agrees: Result) -> str:
 
 
 def _steps(result: Result) -> str:
-    rows = []
+    rows, phases = [], phases_of(result)
     for step in STEP_NAMES:
         cells = []
-        for phase in PHASES:
+        for phase in phases:
             taken = result["phases"][phase][step]
             cells += [_cpu(net(result, step, taken)), f"{taken['peak_megabytes'] / 1000:.2f}"]
         rows.append([f"`{step}`", *cells])
-    headings = ["step", *[text for phase in PHASES for text in (f"{phase}: CPU s", "GB")]]
+    headings = ["step", *[text for phase in phases for text in (f"{phase}: CPU s", "GB")]]
     dbt, job = (peak_of(result, steps) for steps in (DBT_STEPS, set(STEP_NAMES) - set(DBT_STEPS) - {"repair_recent"}))
     return (
         f"## Step by step, {result['customers']:,} customers\n\nCPU without start-up, and the peak of the step's"
@@ -290,6 +300,20 @@ def _profile(result: Result) -> str:
     ]
     parts.append(f"The slowest models of the night, in seconds on {result['threads']} threads:\n\n")
     parts.append(_table(["step", "model", "seconds"], rows))
+    parts.append(
+        "\nWhere the Python of these steps spends its own time, in seconds of wall time under the profiler; what"
+        " waits for DuckDB shows as the call that waits:\n\n"
+    )
+    parts.append(
+        _table(
+            ["step", "in", "seconds"],
+            [
+                [f"`{step}`", f"`{name}`", f"{seconds:,.2f}"]
+                for step, found in result.get("profiles", {}).items()
+                for name, seconds in found
+            ],
+        )
+    )
     recompute = result["floors"]["recompute"]
     of_recompute = ", ".join(
         f"{name.removesuffix('_cpu_seconds')} {_cpu(seconds)}"

@@ -15,6 +15,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
+
+from segmentation_job.run_log import read_run_log
 from segmentation_job.settings import PROJECT_DIR
 from segmentation_job.steps import STEPS, ExitCode, step_named
 from tests.measurements.bench.processes import Measured, measure, plain_environment
@@ -174,6 +177,14 @@ class Deployment:
             found["dates"] = computed[1].split(", ")
         return found
 
+    def profile(self, name: str, as_of: date) -> list[list[Any]]:
+        """Run a step once more, under the profiler; return where its Python spent its own time: what, and seconds."""
+        arguments = step_named(name).command(as_of.isoformat())[1:]
+        script = Path(__file__).with_name("profiled.py")
+        _, printed = measure([self.code.python, str(script), *arguments], self.environment, self.code.folder)
+        found: list[list[Any]] = json.loads("[[" + printed.rpartition("[[")[2])
+        return found
+
     def floor(self, what: str, **options: object) -> dict[str, Any]:
         """Run a floor, always of this version of the benchmark; return what it printed, and its peak memory."""
         given = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
@@ -266,21 +277,30 @@ def measure_night(shop: BenchShop, deployment: Deployment, say: Say) -> dict[str
     return found | facts_about(deployment, NIGHTS[0])
 
 
-def measure_shop(shop: BenchShop, deployment: Deployment, say: Say, *, with_airflow: bool = True) -> dict[str, Any]:
-    """Measure a shop from its first build to a night through Airflow; return everything as JSON takes it."""
+def measure_shop(shop: BenchShop, deployment: Deployment, say: Say, *, is_brief: bool = False) -> dict[str, Any]:
+    """Measure a shop from its first build to a night through Airflow; return everything as JSON takes it.
+
+    is_brief: stop after one more night and the floors beside it.
+    """
     found = first_build(shop, deployment, say)
     phases, floors = found["phases"], found["floors"]
     night, later_night = NIGHTS
     landing, warehouse = deployment.landing, deployment.warehouse
+    profiles: dict[str, Any] = found.setdefault("profiles", {})
 
     def gate_by_hand() -> None:
         expectations = deployment.code.folder / "expectations"
         floors["gate by hand"] = deployment.floor("gate", warehouse=warehouse, as_of=night, expectations=expectations)
 
+        profiles["gate_features"] = deployment.profile("gate_features", night)
+
     def one_lens() -> None:
         floors["one lens"] = deployment.step("segment", night, settings={"SEGMENTATION_LENSES": "overall"})
+        profiles["forecast"] = deployment.profile("forecast", night)
+        profiles["segment"] = deployment.profile("segment", night)
 
     say(f"One more night, {night}")
+    # A step whose candidates are there may be done again: what is beside the night stands between its steps.
     phases["one more night"] = run_steps(deployment, night, say, around={"forecast": gate_by_hand, "segment": one_lens})
     say("Floors and alternatives")
     floors["matrix"] = deployment.floor("matrix", warehouse=warehouse, as_of=night)
@@ -293,6 +313,8 @@ def measure_shop(shop: BenchShop, deployment: Deployment, say: Say, *, with_airf
     if shop.customers <= MOST_FOR_PANDAS:
         floors["pandas"] = measure_pandas(deployment, night)
     found |= facts_about(deployment, night)
+    if is_brief:
+        return found
 
     say(f"A rerun with nothing changed, {night}")
     skipped = deployment.step("check", night, expected=(ExitCode.NOTHING_TO_DO,))
@@ -301,10 +323,9 @@ def measure_shop(shop: BenchShop, deployment: Deployment, say: Say, *, with_airf
     phases["rerun, forced"] = run_steps(deployment, night, say, force=True)
     say(f"A backfilled date, {BACKFILLED_DATE}")
     phases["backfilled date"] = run_steps(deployment, BACKFILLED_DATE, say)
-    if with_airflow:
-        shop.land_day(deployment.landing, night)
-        say(f"A night through Airflow, {later_night}")
-        found["orchestration"] = measure_orchestration(deployment, later_night)
+    shop.land_day(deployment.landing, night)
+    say(f"A night through Airflow, {later_night}")
+    found["orchestration"] = measure_orchestration(deployment, later_night)
     return found
 
 
@@ -320,20 +341,17 @@ def measure_orchestration(deployment: Deployment, as_of: date) -> dict[str, Any]
     )
     prepared, _ = measure([deployment.code.python, "-c", prepare], deployment.environment, deployment.code.folder)
     taken, _ = deployment.command("run", "--as-of", as_of.isoformat())
-    asked = "from segmentation_job.run_log import read_run_log; from pathlib import Path; import json, sys; " + (
-        "print(json.dumps([[e.step, (e.ended_at - e.started_at).total_seconds()] for e in"
-        " read_run_log(Path(sys.argv[1])) if str(e.as_of) == sys.argv[2] and e.outcome == 'done']))"
-    )
-    log = deployment.source_dir / "run_log.jsonl"
-    _, printed = measure(
-        [deployment.code.python, "-c", asked, str(log), as_of.isoformat()], deployment.environment, PROJECT_DIR
-    )
-    own = json.loads(printed)
+    # `segmentation run` asks the first step before it starts Airflow: the last attempt of a step is the run's own.
+    own = {
+        step.step: (step.ended_at - step.started_at).total_seconds()
+        for step in read_run_log(deployment.source_dir / "run_log.jsonl")
+        if step.as_of == as_of and step.outcome == "done" and step.ended_at
+    }
     found = {
         **taken.as_json(),
         "prepare_seconds": round(prepared.seconds, 1),
         "steps": len(own),
-        "own_seconds": round(sum(seconds for _, seconds in own), 1),
+        "own_seconds": round(sum(own.values()), 1),
     }
     databases = list((deployment.data_dir / "airflow").glob("*.db"))
     if databases:
@@ -360,25 +378,20 @@ def measure_pandas(deployment: Deployment, as_of: date, schema: str = "promoted"
 
 def facts_about(deployment: Deployment, as_of: date) -> dict[str, Any]:
     """Return how many rows the landing has, and how many customers are in scope and active at a date."""
-    asked = (
-        "import duckdb, json, sys\n"
-        "landing, warehouse, as_of = sys.argv[1:]\n"
-        "with duckdb.connect(warehouse, read_only=True) as c:\n"
-        "    names = [p for p in __import__('os').listdir(landing) if not p.startswith('.')]\n"
-        "    count = lambda sql, given=(): c.execute(sql, list(given)).fetchall()[0]\n"
-        "    rows = {n: count(f\"select count(*) from '{landing}/{n}/*.parquet'\")[0] for n in sorted(names)}\n"
-        "    scope = count('select count(*) from promoted.engagement_features where as_of_date = ?', [as_of])\n"
-        "    active = count('select count(*) from promoted.engagement_features where as_of_date = ?'\n"
-        "        ' and brand_interaction_count_90d > 0', [as_of])\n"
-        "print(json.dumps({'rows': rows, 'in_scope': scope[0], 'active': active[0]}))\n"
-    )
-    _, printed = measure(
-        [sys.executable, "-c", asked, str(deployment.landing), str(deployment.warehouse), as_of.isoformat()],
-        deployment.environment,
-        PROJECT_DIR,
-    )
-    found: dict[str, Any] = json.loads(printed)
-    return found
+    entities = sorted(path.name for path in deployment.landing.iterdir() if path.is_dir())
+    with duckdb.connect(str(deployment.warehouse), read_only=True) as connection:
+
+        def count(sql: str, parameters: Sequence[object] = ()) -> int:
+            return int(connection.execute(sql, list(parameters)).fetchall()[0][0])
+
+        of_date = "select count(*) from promoted.engagement_features where as_of_date = ?"
+        return {
+            "rows": {
+                entity: count(f"select count(*) from '{deployment.landing}/{entity}/*.parquet'") for entity in entities
+            },
+            "in_scope": count(of_date, [as_of]),
+            "active": count(f"{of_date} and brand_interaction_count_90d > 0", [as_of]),
+        }
 
 
 def machine() -> dict[str, Any]:
