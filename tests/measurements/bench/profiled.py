@@ -16,7 +16,20 @@ from segmentation_job.cli import app
 SHOWN: Final = 6
 
 # What is imported while the command runs belongs to its start.
-IMPORTING: Final = ("importlib", "_frozen", "marshal", "posix.stat", "builtins.compile", "builtins.exec")
+IMPORTING: Final = (
+    "importlib",
+    "_frozen",
+    "marshal",
+    "posix.stat",
+    "builtins.",
+    "_imp.",
+    "typing",
+    "BufferedReader",
+    "collections",
+    "enum.py",
+    "dataclasses.py",
+    "re/_",
+)
 
 
 def name_of(function: tuple[str, int, str]) -> str:
