@@ -104,7 +104,7 @@ def _measured(results: Sequence[Result]) -> str:
         [
             f"{each['customers']:,}",
             f"{each['days']:,}",
-            str(each["measured_at"]).replace("+00:00", " UTC").replace("T", " "),
+            str(each["measured_at"]).replace("T", " ").replace("+00:00", " UTC"),
             f"{each['machine']['load_at_start']}",
         ]
         for each in sorted(results, key=lambda each: (each["customers"], each["days"]))

@@ -25,22 +25,38 @@ from tests.measurements.bench.shop import BACKFILLED_DATE, FIRST_DATE, NIGHTS, B
 from tests.support.simulated_shop import SOURCE
 
 CODE_FOLDERS: Final = ("segmentation_job", "dbt_project", "expectations", "dags")
-# What a step imports before it does anything, as far as libraries go.
+# What a step's command imports whatever there is to do.
 IMPORTS: Final = {
-    "check": "import segmentation_job.cli, duckdb",
-    "build": "import segmentation_job.cli, duckdb, pyarrow",
+    "check": (
+        "import segmentation_job.cli, segmentation_job.landing.readiness, segmentation_job.publishing,"
+        " segmentation_job.runs.state, segmentation_job.runs.versions, segmentation_job.warehouse.duckdb_engine"
+    ),
+    "build": (
+        "import segmentation_job.cli, segmentation_job.runs.dbt, segmentation_job.runs.state,"
+        " segmentation_job.runs.versions, segmentation_job.warehouse.duckdb_engine"
+    ),
     "gate": (
-        "import segmentation_job.cli, duckdb, pyarrow, segmentation_job.gate.evaluation,"
-        " segmentation_job.gate.lean_expectations, duckdb_engine, sqlalchemy, great_expectations"
+        "import segmentation_job.cli, segmentation_job.runs.gating, segmentation_job.runs.promotion,"
+        " segmentation_job.runs.state, segmentation_job.warehouse.duckdb_engine; from segmentation_job.gate import"
+        " evaluation; evaluation._prepare_great_expectations(); import great_expectations, sqlalchemy, duckdb_engine"
     ),
     "forecast": (
-        "import segmentation_job.cli, duckdb, pyarrow, numpy, scipy.optimize, segmentation_job.runs.forecasting"
+        "import segmentation_job.cli, segmentation_job.runs.forecasting, segmentation_job.runs.state, scipy.optimize,"
+        " segmentation_job.warehouse.duckdb_engine"
     ),
     "segment": (
-        "import segmentation_job.cli, duckdb, pyarrow, numpy, sklearn.cluster, segmentation_job.runs.segmentation"
+        "import segmentation_job.cli, segmentation_job.runs.segmentation, segmentation_job.runs.state,"
+        " segmentation_job.runs.versions, segmentation_job.warehouse.duckdb_engine"
     ),
-    "publish": "import segmentation_job.cli, duckdb, segmentation_job.publishing",
-    "report": "import segmentation_job.cli, duckdb, segmentation_job.report.rendering",
+    "promote": (
+        "import segmentation_job.cli, segmentation_job.runs.promotion, segmentation_job.runs.state,"
+        " segmentation_job.runs.versions, segmentation_job.warehouse.duckdb_engine"
+    ),
+    "publish": (
+        "import segmentation_job.cli, segmentation_job.publishing, segmentation_job.runs.state,"
+        " segmentation_job.runs.versions, segmentation_job.warehouse.duckdb_engine"
+    ),
+    "report": "import segmentation_job.cli, segmentation_job.reporting, segmentation_job.publishing",
 }
 IMPORTS_OF_STEP: Final = {
     "check": "check",
@@ -52,7 +68,7 @@ IMPORTS_OF_STEP: Final = {
     "gate_forecasts": "gate",
     "segment": "segment",
     "gate_labels": "gate",
-    "promote": "build",
+    "promote": "promote",
     "build_marts": "build",
     "publish": "publish",
     "report": "report",
