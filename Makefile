@@ -97,7 +97,7 @@ foretelling: $(STAMP) ## Tell what the segments of the real data foretell of the
 report-at-scale: $(STAMP) ## Measure the report of a million customers: seconds, memory, size of the page (1 minute)
 	@$(BIN)/python -m tests.measurements.report_at_scale
 
-# Nothing else should run meanwhile. The shop of a million customers takes 7 GB, a run of it 40 GB that go again.
+# Nothing else should run meanwhile. By what 10,000 take, a shop of a million takes 7 GB, its warehouse some 20 GB more.
 bench: $(STAMP) ## Measure nights of 10k, 100k and 1M customers beside floors and alternatives (CUSTOMERS="10000"; hours)
 	@$(BIN)/python -m tests.measurements.bench --customers $(CUSTOMERS)
 
