@@ -1,13 +1,14 @@
 # Needs Python 3.11, git and make. Everything else comes from uv.lock.
 #   make run [AS_OF=2017-10-01] [SOURCE=complete_journey] [FORCE=1] [THREADS=2]
 #   make test [TESTS=tests/unit]
+#   make bench [CUSTOMERS="10000 100000"]
 #   make storm [STORM="--kills 300 --minutes 60"]
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help run test bi bi-password bi-assets test-bi point-in-time storm recovery foretelling emerging steadiness \
-	report-at-scale both-engines any-order year-of-refits stale histories repair runbook backfill-on-postgres evaluate notebook docs \
-	spark-cluster dictionary airflow lint lint-sql format lock audit install clean clean-data
+	report-at-scale bench both-engines any-order year-of-refits stale histories repair runbook backfill-on-postgres \
+	evaluate notebook docs spark-cluster dictionary airflow lint lint-sql format lock audit install clean clean-data
 
 AS_OF ?=
 FORCE ?=
@@ -17,6 +18,7 @@ PORT ?= 8080
 STORM ?=
 SPARK ?=
 BOTH ?=
+CUSTOMERS ?= 10000 100000 1000000
 
 UV_VERSION := 0.13.9
 STAMP := .venv/.installed-from-lock
@@ -98,6 +100,10 @@ foretelling: $(STAMP) ## Tell what the segments of the real data foretell of the
 
 report-at-scale: $(STAMP) ## Measure the report of a million customers: seconds, memory, size of the page (1 minute)
 	@$(BIN)/python -m tests.measurements.report_at_scale
+
+# Nothing else should run meanwhile. By what 10,000 take, a shop of a million takes 7 GB, its warehouse some 20 GB more.
+bench: $(STAMP) ## Measure nights of 10k, 100k and 1M customers beside floors and alternatives (CUSTOMERS="10000"; hours)
+	@$(BIN)/python -m tests.measurements.bench --customers $(CUSTOMERS)
 
 steadiness: $(STAMP) ## Measure how still labels stand over 60 nights and a refit, and how late a true move shows (5 minutes)
 	@$(BIN)/python -m tests.measurements.steadiness
