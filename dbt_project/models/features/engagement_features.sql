@@ -283,7 +283,8 @@ final as (
             {{ dbt.datediff('campaigns.last_response_date', 'scope.as_of_date', 'day') }}
             as integer
         ) as days_since_response,
-        {{ rounded_ratio('activity.order_count - first_orders.order_count', 'activity.order_count') }} as repeat_order_share,
+        {{ rounded_ratio('activity.order_count - first_orders.order_count', 'activity.order_count') }}
+            as repeat_order_share,
         loyalty.customer_id is not null as is_loyalty_member,
         cast(loyalty.loyalty_tenure_days as integer) as loyalty_tenure_days,
         ranked_tiers.tier as loyalty_tier,
