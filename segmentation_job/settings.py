@@ -142,6 +142,11 @@ class Settings:
                 "the data would have the key to the hashes of forgotten people. Keep it elsewhere."
             )
         lenses_text = environment.get("SEGMENTATION_LENSES_DIR") or str(SHIPPED_LENSES_DIR)
+        spark_warehouse = Path(environment.get("SEGMENTATION_SPARK_WAREHOUSE") or data_dir / "spark" / "warehouse")
+        if any(character in str(spark_warehouse) for character in "'\"`"):
+            raise MisconfiguredError(
+                f"SEGMENTATION_SPARK_WAREHOUSE={str(spark_warehouse)!r} must hold no quote: tables are declared by it."
+            )
         return cls(
             source=source,
             target=target,
@@ -166,9 +171,7 @@ class Settings:
             forget_key_path=key_path,
             spark_connect=address("SEGMENTATION_SPARK_CONNECT", "sc://127.0.0.1:15002", r"sc://[^\s/;]+:\d+(/;.*)?"),
             spark_thrift=address("SEGMENTATION_SPARK_THRIFT", "127.0.0.1:10000", r"[^\s/:]+:\d+"),
-            spark_warehouse=Path(
-                environment.get("SEGMENTATION_SPARK_WAREHOUSE") or data_dir / "spark" / "warehouse"
-            ).absolute(),
+            spark_warehouse=spark_warehouse.absolute(),
         )
 
     @property

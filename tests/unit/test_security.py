@@ -31,7 +31,8 @@ SQL = re.compile(
 IDENTIFIERS = {
     "table", "schema", "column", "columns", "name", "names", "kind", "source", "origin", "destination", "tables[0]",
     "suite.table", "self.schema(day)", "TABLES_VERSION_TABLE", "RESOLVED_SEGMENTS", "RHYTHM_COLUMNS",
-    "name.partition('.')[2]",
+    "name.partition('.')[2]", "table.partition('.')[0]", "new", "by", "definitions",
+    "self._full(table)", "self._full(destination)", "self._relation(table)",
 }  # fmt: skip
 FRAGMENTS = {
     "expressions", "joins", "condition", "known", "known_days", "query", "key", "event", "read", "options", "SAMPLE",
@@ -40,11 +41,16 @@ FRAGMENTS = {
     "counts", "rows",  # conditions and tables of a suite in expectations/, which is code
     "months", "theirs",  # a table's name and a condition, both spelled out beside the statement
     "'varchar' if name in text_columns else 'double'",
-    "'varchar' if f'{table}.{column}' in text_columns else 'double'",
+    "'string' if f'{table}.{column}' in text_columns else 'double'",
+    "fixed",  # a key as a condition, its values as parameters
+    # A key as a partition or as a condition on one, which take no parameters: staged_changes lets letters, digits, _, -
+    # and . through and raises for the rest.
+    "gone", "partition_of(key)", "value",
     "day",  # a date's own text: views take no parameters
     "_doubled(text)",  # a description of our own YAML: comments take no parameters either
 }  # fmt: skip
 PATHS = {
+    "folder",  # of Spark's tables, of which settings.py refuses quotes
     "quoted", "_quoted(path)", "_quoted(target)", "_quoted(warehouse_path)",
     "reading", "_reading(table, path)", "_reading(table, target)",  # a declared reader, with the path of one file
 }  # fmt: skip
