@@ -816,10 +816,10 @@ def _dates_to_repair(settings: Settings, is_under_way: "IsUnderWay | None" = Non
     """
     from segmentation_job.run_log import read_run_log
     from segmentation_job.runs.repairs import dates_to_repair, facts_are_current, is_recent
-    from segmentation_job.warehouse import open_warehouse
+    from segmentation_job.warehouse import has_warehouse, open_warehouse
 
-    if not settings.warehouse_path.exists():
-        raise SegmentationError(f"{settings.warehouse_path} does not exist: nothing has been run yet.")
+    if not has_warehouse(settings):
+        raise SegmentationError(f"{settings.source} has no warehouse: nothing has been run yet.")
     with open_warehouse(settings) as warehouse:
         found = dates_to_repair(
             warehouse, settings, read_run_log(settings.run_log_path), is_under_way or partial(is_recent, now=_now())
@@ -887,9 +887,11 @@ def forget(
     from segmentation_job.forgetting import describe_report
     from segmentation_job.forgetting import forget as forget_customers
     from segmentation_job.runs.repairs import stale_dates
+    from segmentation_job.warehouse import require_rows_can_go
     from segmentation_job.warehouse.interface import Warehouse
 
     settings = _settings()
+    require_rows_can_go(settings, "forget")
 
     def stale(warehouse: Warehouse) -> list[tuple[date, str]]:
         return [(each.as_of, lens) for each in stale_dates(warehouse, settings) for lens in each.lenses]
@@ -999,8 +1001,10 @@ def retain(
     from rich.console import Console
 
     from segmentation_job.retaining import print_retention, retain_what_is_kept
+    from segmentation_job.warehouse import require_rows_can_go
 
     settings = _settings()
+    require_rows_can_go(settings, "retain")
     retention = retain_what_is_kept(settings, now=datetime.now(UTC), dry_run=dry_run)
     print_retention(retention, settings, Console(width=None if sys.stdout.isatty() else 100, highlight=False))
 
