@@ -260,3 +260,13 @@ def test_a_night_on_spark_publishes_the_rows_of_duckdb(
     assert compare_published(expected.serving_link, nights.serving_link) == []
     # Nothing is left to do, as on DuckDB.
     assert nights.step("check", AS_OF_SHOP).exit_code == ExitCode.NOTHING_TO_DO
+
+
+@pytest.mark.parametrize("command", [("forget", "C01"), ("retain",)])
+def test_what_takes_single_rows_away_is_refused_before_anything_is_changed(
+    cluster: RunningCluster, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    finished = Nights(tmp_path, {"SOURCE": "example_csv", **cluster.environment}).command(*command)
+    assert finished.exit_code == ExitCode.MISCONFIGURED
+    assert "works on DuckDB alone" in finished.output
+    assert list(tmp_path.iterdir()) == []
