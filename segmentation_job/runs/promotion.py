@@ -24,7 +24,7 @@ from segmentation_job.warehouse.tables import FEATURE_TABLES, FORECAST_INPUTS, F
 
 GATED_SUBJECTS = ("features", "forecasts", "labels")
 
-_NO_KEYS = pa.table({"customer_id": pa.array([], pa.string()), "segment_key": pa.array([], pa.string())})
+_KEYS = pa.schema([("customer_id", pa.string()), ("segment_key", pa.string())])
 
 # Every registered key with the id that it resolves to.
 RESOLVED_SEGMENTS = """(
@@ -406,7 +406,7 @@ def _put_into_history(warehouse: Warehouse, as_of: date, lens: str, run_date: da
             " left join under_previous_model on labels.customer_id = under_previous_model.customer_id",
         )
     if next_date is None:
-        warehouse.create_temporary("next_under_this_model", _NO_KEYS)
+        warehouse.create_temporary("next_under_this_model", _KEYS.empty_table())
     elif _model_in_effect(warehouse, next_date, lens).version == model.version:
         _create_labels_of(warehouse, "next_under_this_model", next_date, lens)
     else:
@@ -444,7 +444,7 @@ def _keys_under(warehouse: Warehouse, model: Model, day: date, run_date: date, c
     """
     features = context.features
     if not features.has([day]) or not features.has_columns(day, model.encoding.columns):
-        return _NO_KEYS
+        return _KEYS.empty_table()
     if day >= model.fitted_as_of and features.has(label_dates(model.fitted_as_of, day, features.arrivals)):
         # What this transaction has promoted itself is not there yet for the cursor that reads it.
         fitted_now = warehouse.rows(

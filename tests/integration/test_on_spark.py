@@ -12,7 +12,6 @@ import pytest
 from segmentation_job.errors import MisconfiguredError, WarehouseLockedError
 from segmentation_job.gate import evaluate_gate
 from segmentation_job.gate.duckdb_store import DuckDBStore
-from segmentation_job.gate.outcomes import Subject
 from segmentation_job.gate.spark_store import SparkStore
 from segmentation_job.settings import Settings
 from segmentation_job.spark_cluster import RunningCluster
@@ -216,29 +215,22 @@ def broken(cluster: RunningCluster, tmp_path_factory: pytest.TempPathFactory) ->
     return DuckDBStore(path, threads=1, memory_limit="1GB"), SparkStore(cluster.connect, "broken")
 
 
-@pytest.mark.parametrize(
-    ("subject", "seen"),
-    [
-        ("labels", {"passed", "failed"}),
-        ("forecasts", {"passed", "failed", "warned"}),
-        ("features", {"passed", "failed", "warned", "not_applicable", "error"}),
-    ],
-)
 def test_the_gate_says_the_same_of_each_expectation_on_both_engines(
-    broken: tuple[DuckDBStore, SparkStore], on_spark: Settings, tmp_path: Path, subject: Subject, seen: set[str]
+    broken: tuple[DuckDBStore, SparkStore], on_spark: Settings, tmp_path: Path
 ) -> None:
     suites = write_telling_suites(on_spark.expectations_dir, tmp_path / "expectations")
     # An error carries the engine's own words.
     of_duckdb, of_spark = (
         [
             replace(outcome, observed=None) if outcome.outcome == "error" else outcome
-            for outcome in evaluate_gate(store, suites, subject, AS_OF, [AS_OF])
+            for outcome in evaluate_gate(store, suites, "features", AS_OF, [AS_OF])
         ]
         for store in broken
     )
     for expected, found in zip(of_duckdb, of_spark, strict=True):
         assert found == expected
-    assert {outcome.outcome for outcome in of_spark} == seen
+    seen = {outcome.outcome for outcome in of_spark}
+    assert seen == {"passed", "failed", "warned", "not_applicable", "error"}
 
 
 def test_a_source_without_tables_on_spark_fails_its_gate(on_spark: Settings) -> None:
@@ -249,6 +241,8 @@ def test_a_source_without_tables_on_spark_fails_its_gate(on_spark: Settings) -> 
     }
 
 
+# Two minutes where nothing else runs.
+@pytest.mark.timeout(1200)
 def test_a_night_on_spark_publishes_the_rows_of_duckdb(
     cluster: RunningCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
