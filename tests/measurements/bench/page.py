@@ -1,5 +1,6 @@
 """docs/performance.md, written from the results alone."""
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Final
@@ -75,14 +76,18 @@ def page_of(results: Sequence[Result]) -> str:
     return "\n".join(part.rstrip("\n") + "\n" for part in parts if part)
 
 
+NUMBER: Final = re.compile(r"[*\d]|not measured|$")
+
+
 def phases_of(result: Result) -> list[str]:
     """Return the phases that were measured, in their order: a brief run has the first two."""
     return [phase for phase in PHASES if phase in result["phases"]]
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    marks = ["---", *["---:"] * (len(headings) - 1)]
-    lines = [headings, marks, *rows]
+    body = [list(row) for row in rows]
+    marks = ["---:" if all(NUMBER.match(row[position]) for row in body) else "---" for position in range(len(headings))]
+    lines = [headings, marks, *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
@@ -404,6 +409,8 @@ def _orchestration(results: Iterable[Result]) -> str:
         for each in results
         if (found := each.get("orchestration"))
     ]
+    if not rows:
+        return ""
     headings = ["customers", "whole run", "steps' own work", "Airflow's tasks", "overhead", "first set-up, once"]
     return (
         "## Orchestration\n\nA night through Airflow (`segmentation run`), in seconds of wall time. The steps' own work"
