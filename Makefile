@@ -7,7 +7,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help run test bi bi-password bi-assets test-bi point-in-time storm recovery foretelling emerging steadiness \
-	report-at-scale bench both-engines any-order year-of-refits stale histories repair runbook backfill-on-postgres \
+	report-at-scale bench both-engines test-spark any-order year-of-refits stale histories repair runbook backfill-on-postgres \
 	evaluate notebook docs spark-cluster dictionary airflow lint lint-sql format lock audit install clean clean-data
 
 AS_OF ?=
@@ -82,6 +82,9 @@ run: $(STAMP) ## Land the data, run the DAG through Airflow for one date, publis
 # order of the folders, for the longest tests come first in it.
 test: $(STAMP) $(SPARK_STAMP) $(OLD_CLIENT) $(CDNOW_SAMPLE) $(BROWSER) ## Run the tests
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+
+test-spark: $(SPARK_STAMP) ## Run all tests on a Spark cluster: the gates, a whole night against DuckDB's (about 10 minutes)
+	@SPARK_TESTS=all $(BIN)/pytest -n 0 tests/integration/test_on_spark.py
 
 # Each date in a scope of its own, so that both workers take dates.
 point-in-time: $(STAMP) ## Compute 20 random dates from all data and from data cut before them, and compare (about 25 minutes)

@@ -1,5 +1,6 @@
 """What is promised of either engine, on a real Spark cluster: one for all tests of this file."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from segmentation_job.steps import ExitCode
 from segmentation_job.warehouse import open_warehouse
 from segmentation_job.warehouse.interface import Warehouse
 from segmentation_job.warehouse.spark_engine import SparkWarehouse
+from segmentation_job.warehouse.tables import FEATURE_TABLES
 from tests.support.every_family import AS_OF as AS_OF_SHOP
 from tests.support.every_family import night_of_every_family
 from tests.support.gate_on_spark import broken_warehouse, copy_to_spark, write_telling_suites
@@ -26,6 +28,9 @@ from tests.support.nights import Nights
 from tests.support.published_comparison import compare_published
 from tests.support.spark import settings_on, small_cluster
 from tests.unit.gate.gate_warehouse import AS_OF
+
+# Minutes of Spark: `make test-spark` has them all.
+slow = pytest.mark.skipif(os.environ.get("SPARK_TESTS") != "all", reason="slow: make test-spark runs it")
 
 DAY = date(2018, 1, 1)
 NEXT = date(2018, 1, 2)
@@ -164,7 +169,14 @@ def test_a_transaction_that_fails_changes_nothing(on_spark: Settings) -> None:
         assert {name: warehouse.rows(sql) for name, sql in READ.items()} == before
 
 
-@pytest.mark.parametrize("how_far", ["nothing is in place", "the large tables are", "all is"])
+@pytest.mark.parametrize(
+    "how_far",
+    [
+        pytest.param("nothing is in place", marks=slow),
+        "the large tables are",
+        pytest.param("all is", marks=slow),
+    ],
+)
 def test_what_was_decided_is_put_in_place_by_the_next_that_opens(
     on_spark: Settings, monkeypatch: pytest.MonkeyPatch, how_far: str
 ) -> None:
@@ -215,6 +227,7 @@ def broken(cluster: RunningCluster, tmp_path_factory: pytest.TempPathFactory) ->
     return DuckDBStore(path, threads=1, memory_limit="1GB"), SparkStore(cluster.connect, "broken")
 
 
+@slow
 def test_the_gate_says_the_same_of_each_expectation_on_both_engines(
     broken: tuple[DuckDBStore, SparkStore], on_spark: Settings, tmp_path: Path
 ) -> None:
@@ -241,19 +254,45 @@ def test_a_source_without_tables_on_spark_fails_its_gate(on_spark: Settings) -> 
     }
 
 
-# Two minutes where nothing else runs.
-@pytest.mark.timeout(1200)
-def test_a_night_on_spark_publishes_the_rows_of_duckdb(
-    cluster: RunningCluster, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+@pytest.fixture(scope="module")
+def night_on_spark(cluster: RunningCluster, tmp_path_factory: pytest.TempPathFactory) -> Nights:
+    """A data folder with the landing of the night of every family, its warehouse on Spark."""
     expected = night_of_every_family(tmp_path_factory)
     place = tmp_path_factory.mktemp("night") / "data"
     shutil.copytree(expected.source_dir / "landing", place / expected.source_dir.name / "landing")
-    nights = Nights(place, {**expected.settings, **cluster.environment})
-    nights.run(AS_OF_SHOP)
-    assert compare_published(expected.serving_link, nights.serving_link) == []
+    return Nights(place, {**expected.settings, **cluster.environment})
+
+
+@pytest.mark.timeout(1200)
+def test_features_and_labels_made_on_spark_are_those_of_duckdb(
+    night_on_spark: Nights, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    expected = night_of_every_family(tmp_path_factory)
+    for step in ("check", "build_facts", "build_features", "segment"):
+        finished = night_on_spark.step(step, AS_OF_SHOP)
+        assert finished.exit_code == 0, finished.output
+    tables = (*FEATURE_TABLES, "feature_inputs", "labels", "runs", "run_inputs", "run_dates")
+    found = {}
+    for nights, schema in ((expected, "promoted"), (night_on_spark, "candidate")):
+        settings = Settings.from_environment(nights.environment)
+        with open_warehouse(settings) as warehouse:
+            found[settings.target] = {
+                table: warehouse.content_hash(f"{schema}.{table}", {"as_of_date": AS_OF_SHOP}) for table in tables
+            }
+    assert all(content.split(":")[0] != "0" for content in found["duckdb"].values())
+    assert found["spark"] == found["duckdb"]
+
+
+@slow
+@pytest.mark.timeout(1800)
+def test_a_night_on_spark_publishes_the_rows_of_duckdb(
+    night_on_spark: Nights, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    night_on_spark.run(AS_OF_SHOP)
+    expected = night_of_every_family(tmp_path_factory)
+    assert compare_published(expected.serving_link, night_on_spark.serving_link) == []
     # Nothing is left to do, as on DuckDB.
-    assert nights.step("check", AS_OF_SHOP).exit_code == ExitCode.NOTHING_TO_DO
+    assert night_on_spark.step("check", AS_OF_SHOP).exit_code == ExitCode.NOTHING_TO_DO
 
 
 @pytest.mark.parametrize("command", [("forget", "C01"), ("retain",)])
