@@ -314,7 +314,7 @@ class SparkWarehouse:
     def marts_file(self, folder: Path) -> Iterator[Path]:
         path = folder / ".unfinished.marts.duckdb"
         path.unlink(missing_ok=True)
-        order = {table: list(columns) for table, columns in column_descriptions().items()}
+        order = {table: [each for each in columns if each] for table, columns in column_descriptions().items()}
         with DuckDBWarehouse(path, threads=self._settings.threads, memory_limit=self._settings.memory_limit) as file:
             for each in self._spark().catalog.listTables(self._full("marts")):
                 if each.isTemporary:
