@@ -189,7 +189,10 @@ def _promote_models(warehouse: Warehouse, plan: RunPlan) -> list[str]:
     """
     fitted = [
         str(version)
-        for (version,) in warehouse.rows("select model_version from candidate.models where run_date = ?", (plan.as_of,))
+        for (version,) in warehouse.rows(
+            "select model_version from candidate.models where run_date = ? order by lens, fitted_as_of, model_version",
+            (plan.as_of,),
+        )
     ]
     versions = [version for version in fitted if not _is_kept(warehouse, "promoted.models", version)]
     for table in ("models", "model_candidates", "model_samples", "model_origins", "model_segments"):
