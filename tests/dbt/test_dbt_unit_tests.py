@@ -246,7 +246,9 @@ def second_night(empty_project: DbtProject) -> DbtProject:
 def test_every_dbt_unit_test_passes(empty_project: DbtProject, manifest: Mapping[str, Any]) -> None:
     finished = empty_project.command("test", "--select", "test_type:unit")
     assert finished.returncode == 0, finished.stdout
-    assert f"PASS={len(manifest['unit_tests'])} WARN=0 ERROR=0 SKIP=0" in finished.stdout
+    # dbt counts what it does before the first of them, too.
+    hooks = [name for name in manifest["nodes"] if name.startswith("operation.")]
+    assert f"PASS={len(manifest['unit_tests']) + len(hooks)} WARN=0 ERROR=0 SKIP=0" in finished.stdout
 
 
 def expected_rows(unit_test: Mapping[str, Any]) -> list[dict[str, Any]]:

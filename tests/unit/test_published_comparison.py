@@ -11,7 +11,7 @@ TABLES = (
     " from (values ('overall', 1, 0.1::double), ('overall', 2, null)) as made (lens, id, share)",
     "create view shown as select lens, id from segments",
     "create table run_log as select 'a1' as run_id, 'segment' as step, timestamp '2018-01-01 02:00:00' as started_at,"
-    " timestamp '2018-01-01 02:01:00' as ended_at",
+    " timestamp '2018-01-01 02:01:00' as ended_at, '{}' as details",
 )
 
 
