@@ -263,6 +263,7 @@ def night_on_spark(cluster: RunningCluster, tmp_path_factory: pytest.TempPathFac
     return Nights(place, {**expected.settings, **cluster.environment})
 
 
+@slow
 @pytest.mark.timeout(1200)
 def test_features_and_labels_made_on_spark_are_those_of_duckdb(
     night_on_spark: Nights, tmp_path_factory: pytest.TempPathFactory
