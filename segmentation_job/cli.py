@@ -589,16 +589,15 @@ def publish_command(as_of: AsOf) -> None:
         marts_version = read_logic_versions(settings).marts
         with open_warehouse(settings) as warehouse:
             require_marts(warehouse, as_of, marts_version)
-        settings.published_dir.mkdir(parents=True, exist_ok=True)
-        with open_warehouse(settings) as warehouse, warehouse.marts_file(settings.source_data_dir) as marts:
-            publication = publish(
-                marts,
-                settings.published_dir,
-                settings.serving_link,
-                settings.run_log_path,
-                kept_nights=settings.kept_nights,
-                now=datetime.now(UTC),
-            )
+            with warehouse.marts_file(settings.source_data_dir) as marts:
+                publication = publish(
+                    marts,
+                    settings.published_dir,
+                    settings.serving_link,
+                    settings.run_log_path,
+                    kept_nights=settings.kept_nights,
+                    now=datetime.now(UTC),
+                )
         with open_warehouse(settings) as warehouse:
             record_publication(warehouse, as_of, marts_version, publication.path.name)
         print(f"Published {publication.path}, current as of {publication.as_of}")

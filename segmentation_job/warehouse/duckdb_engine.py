@@ -1,7 +1,6 @@
 """The warehouse on one machine: a DuckDB file that one process writes at a time."""
 
 import hashlib
-import itertools
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,9 +12,8 @@ from typing import Self
 import duckdb
 import pyarrow as pa
 
-from segmentation_job.errors import MisconfiguredError
 from segmentation_job.lock_holder import locks_explained
-from segmentation_job.warehouse.feature_query import feature_query
+from segmentation_job.warehouse.common_queries import columns_to_add, feature_query, key_condition, sample_query
 from segmentation_job.warehouse.interface import Query, Row, Work
 from segmentation_job.warehouse.tables import SCHEMAS, TABLES, TABLES_VERSION_TABLE
 
@@ -125,33 +123,36 @@ class DuckDBWarehouse:
     def create_from(self, table: str, rows: pa.Table) -> None:
         """Create a table of some rows, or put it in the place of one of the same name; its schema, too."""
         self._connection.execute(f"create schema if not exists {table.partition('.')[0]}")
-        self._connection.register("rows_to_keep", rows)
-        try:
-            self._connection.execute(f"create or replace table {table} as select * from rows_to_keep")
-        finally:
-            self._connection.unregister("rows_to_keep")
+        with self._registered(rows):
+            self._connection.execute(f"create or replace table {table} as select * from registered_rows")
 
     def append(self, table: str, rows: pa.Table) -> None:
-        self._connection.register("rows_to_append", rows)
+        with self._registered(rows):
+            self._connection.execute(f"insert into {table} by name select * from registered_rows")
+
+    @contextmanager
+    def _registered(self, rows: pa.Table) -> Iterator[None]:
+        """Let a statement read rows as `registered_rows`."""
+        self._connection.register("registered_rows", rows)
         try:
-            self._connection.execute(f"insert into {table} by name select * from rows_to_append")
+            yield
         finally:
-            self._connection.unregister("rows_to_append")
+            self._connection.unregister("registered_rows")
 
     def delete(self, table: str, key: Mapping[str, object]) -> None:
-        condition, values = _condition(key)
+        condition, values = key_condition(key)
         self._connection.execute(f"delete from {table} where {condition}", values)
 
     def copy_rows(self, origin: str, destination: str, key: Mapping[str, object]) -> None:
         names = ", ".join(f'"{column}"' for column in self.columns(destination))
-        condition, values = _condition(key)
+        condition, values = key_condition(key)
         self._connection.execute(
             f"insert into {destination} ({names}) select {names} from {origin} where {condition} order by all", values
         )
 
     def replace_rows(self, table: str, key: Mapping[str, object], old: tuple[str, Sequence[object]], new: str) -> None:
         condition, parameters = old
-        fixed, values = _condition(key, after=len(parameters))
+        fixed, values = key_condition(key, after=len(parameters))
         self._connection.execute(f"delete from {table} where {fixed} and ({condition})", [*parameters, *values])
         self._connection.execute(f"insert into {table} by name select * from {new} order by all")
 
@@ -159,11 +160,8 @@ class DuckDBWarehouse:
         if isinstance(rows, str):
             self._connection.execute(f"create or replace temporary table {name} as {rows}", list(parameters))
             return
-        self._connection.register("rows_to_keep", rows)
-        try:
-            self._connection.execute(f"create or replace temporary table {name} as select * from rows_to_keep")
-        finally:
-            self._connection.unregister("rows_to_keep")
+        with self._registered(rows):
+            self._connection.execute(f"create or replace temporary table {name} as select * from registered_rows")
 
     def drop_temporary(self, *names: str) -> None:
         for name in names:
@@ -173,18 +171,12 @@ class DuckDBWarehouse:
         origin_columns = self.columns(origin)
         if not self.has_table(destination):
             self._connection.execute(f"create table {destination} as select * from {origin} where 1 = 0")
-        destination_columns = self.columns(destination)
-        for column, kind in origin_columns.items():
-            if column not in destination_columns:
-                self._connection.execute(f'alter table {destination} add column "{column}" {kind}')
-            elif destination_columns[column] != kind:
-                raise MisconfiguredError(
-                    f"{origin}.{column} is {kind}, but {destination}.{column} is {destination_columns[column]}: a "
-                    "column's type cannot change under rows that are kept. Give the column a new name."
-                )
+        new = columns_to_add(origin, origin_columns, destination, self.columns(destination))
+        for column, kind in new.items():
+            self._connection.execute(f'alter table {destination} add column "{column}" {kind}')
         self.delete(destination, key)
         names = ", ".join(f'"{column}"' for column in origin_columns)
-        condition, values = _condition(key)
+        condition, values = key_condition(key)
         self._connection.execute(
             f"insert into {destination} by name select {names} from {origin} where {condition} order by {names}", values
         )
@@ -217,7 +209,7 @@ class DuckDBWarehouse:
             else f"coalesce(cast(\"{column}\" as varchar), '~')"
             for column, kind in sorted(self.columns(table).items())
         ]
-        condition, values = _condition(key)
+        condition, values = key_condition(key)
         found = self.rows(
             f"select count(*), coalesce(sum(cast(cast('0x' || substr(md5(concat_ws('|', {', '.join(texts)})), 1, 15)"
             f" as bigint) as decimal(38, 0))), 0) from {table} where {condition}",
@@ -241,11 +233,7 @@ class DuckDBWarehouse:
         return feature_query(schema, columns_by_table, text_columns, existing, not_numbers=("VARCHAR", "DATE"))
 
     def sampled_customers(self, schema: str, as_of: date, sample_size: int) -> list[str]:
-        found = self.rows(
-            f"select customer_id from {schema}.purchase_features where as_of_date = ?"
-            " order by md5(customer_id), customer_id limit ?",
-            (as_of, sample_size),
-        )
+        found = self.rows(sample_query(schema), (as_of, sample_size))
         return sorted(str(customer_id) for (customer_id,) in found)
 
     def copy_to(self, path: Path) -> None:
@@ -264,14 +252,6 @@ class DuckDBWarehouse:
         for (sql,) in self.rows("select sql from duckdb_views() where not internal and contains(sql, ?)", (old,)):
             changed = str(sql).replace(old, new)
             self._connection.execute(changed.replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1))
-
-
-def _condition(key: Mapping[str, object], *, after: int | None = None) -> tuple[str, list[object]]:
-    """The key as a condition, and its values. after: where parameters have numbers, how many stand before them."""
-    marks = (f"${number}" if after is not None else "?" for number in itertools.count((after or 0) + 1))
-    return " and ".join(f'"{column}" = {mark}' for column, mark in zip(key, marks, strict=False)) or "1 = 1", list(
-        key.values()
-    )
 
 
 def _quoted(path: Path) -> str:

@@ -31,8 +31,8 @@ from segmentation_job.errors import MisconfiguredError
 from segmentation_job.lock_holder import holding
 from segmentation_job.settings import Settings
 from segmentation_job.spark_session import connected
+from segmentation_job.warehouse.common_queries import columns_to_add, feature_query, key_condition, sample_query
 from segmentation_job.warehouse.duckdb_engine import DuckDBWarehouse
-from segmentation_job.warehouse.feature_query import feature_query
 from segmentation_job.warehouse.interface import Query, Row, Work
 from segmentation_job.warehouse.staged_changes import StagedChanges, condition_of, partition_of
 from segmentation_job.warehouse.tables import SCHEMAS, TABLES
@@ -135,7 +135,9 @@ class SparkWarehouse:
                 return self._memory.rows(sql, parameters)
         if changed is not None:
             raise MisconfiguredError(f"{changed[1]} is large, and on Spark no statement changes rows of it one by one.")
-        return [tuple(row.values()) for row in self._query(sql, parameters).toArrow().to_pylist()]
+        found = self._query(sql, parameters).toArrow()
+        # By place: two columns of a query may have one name.
+        return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
 
     def batches(self, sql: str, parameters: Sequence[object], batch_size: int) -> Iterator[pa.RecordBatch]:
         if self._is_small(sql):
@@ -218,7 +220,7 @@ class SparkWarehouse:
     def replace_rows(self, table: str, key: Mapping[str, object], old: tuple[str, Sequence[object]], new: str) -> None:
         condition, parameters = old
         names = ", ".join(f'"{column}"' for column in self.columns(table))
-        fixed, values = _condition(key, after=len(parameters))
+        fixed, values = key_condition(key, after=len(parameters))
         with self._changing(table):
             rows = self._query(
                 f"select {names} from {table} where {fixed} and not coalesce({condition}, false)"
@@ -251,7 +253,7 @@ class SparkWarehouse:
             else f"coalesce(cast(\"{column}\" as string), '~')"
             for column, kind in sorted(self.columns(table).items())
         ]
-        condition, values = _condition(key)
+        condition, values = key_condition(key)
         found = self.rows(
             f"select count(*), coalesce(sum(cast(conv(substr(md5(concat_ws('|', {', '.join(texts)})), 1, 15), 16, 10)"
             f" as decimal(38, 0))), 0) from {table} where {condition}",
@@ -273,11 +275,7 @@ class SparkWarehouse:
         return feature_query(schema, columns_by_table, text_columns, existing, not_numbers=("string", "date"))
 
     def sampled_customers(self, schema: str, as_of: date, sample_size: int) -> list[str]:
-        found = self.rows(
-            f"select customer_id from {schema}.purchase_features where as_of_date = ?"
-            " order by md5(customer_id), customer_id limit ?",
-            (as_of, sample_size),
-        )
+        found = self.rows(sample_query(schema), (as_of, sample_size))
         return sorted(str(customer_id) for (customer_id,) in found)
 
     def compute_by_customer(
@@ -431,7 +429,7 @@ class SparkWarehouse:
         ]
 
     def _of_key(self, origin: str, key: Mapping[str, object], names: str) -> "DataFrame":
-        condition, values = _condition(key)
+        condition, values = key_condition(key)
         return self._query(f"select {names} from {origin} where {condition}", values)
 
     def _add(self, table: str, rows: "DataFrame") -> None:
@@ -450,15 +448,9 @@ class SparkWarehouse:
         if not existing:
             self._create(destination, columns)
             return
-        for column, kind in columns.items():
-            if column not in existing:
-                self._spark().sql(f"alter table {self._full(destination)} add columns (`{column}` {kind})").collect()
-                self._columns.pop(destination, None)
-            elif existing[column] != kind:
-                raise MisconfiguredError(
-                    f"{origin}.{column} is {kind}, but {destination}.{column} is {existing[column]}: a "
-                    "column's type cannot change under rows that are kept. Give the column a new name."
-                )
+        for column, kind in columns_to_add(origin, columns, destination, existing).items():
+            self._spark().sql(f"alter table {self._full(destination)} add columns (`{column}` {kind})").collect()
+            self._columns.pop(destination, None)
 
     def _create(self, table: str, columns: Mapping[str, str]) -> None:
         definitions = ", ".join(f"`{column}` {kind}" for column, kind in columns.items())
@@ -475,9 +467,9 @@ class SparkWarehouse:
                     f"alter table {self._full(table)} drop if exists partition ({partition_of(key)})"
                 ).collect()
             if change.written:
-                columns = [*self.columns(table)]
                 behind = self._partitions(table)
-                names = ", ".join(f"`{column}`" for column in [*(set_apart(columns, behind)), *behind])
+                before = [column for column in self.columns(table) if column not in behind]
+                names = ", ".join(f"`{column}`" for column in [*before, *behind])
                 rows = " union all ".join(self._written(table))
                 # Partitions that are there by now are those of the same rows.
                 self._spark().sql(f"insert overwrite table {self._full(table)} select {names} from ({rows})").collect()
@@ -543,14 +535,8 @@ class PartOfCustomers:
         for made, figures in self.work(read):
             told = pa.table({column: made.column(column) for column in self.kinds})
             yield from told.append_column("figures", pa.nulls(made.num_rows, pa.string())).to_batches()
-            schema = told.schema
-            nothing = {field.name: pa.nulls(1, field.type) for field in schema}
+            nothing = {field.name: pa.nulls(1, field.type) for field in told.schema}
             yield from pa.table({**nothing, "figures": pa.array([json.dumps(figures)])}).to_batches()
-
-
-def set_apart(columns: Sequence[str], behind: Collection[str]) -> list[str]:
-    """Return the columns without some of them."""
-    return [column for column in columns if column not in behind]
 
 
 def _without_zone(rows: pa.Table) -> pa.Table:
@@ -558,10 +544,3 @@ def _without_zone(rows: pa.Table) -> pa.Table:
     moment = pa.timestamp("us")
     kinds = [(each.name, moment if pa.types.is_timestamp(each.type) else each.type) for each in rows.schema]
     return rows.cast(pa.schema(kinds))
-
-
-def _condition(key: Mapping[str, object], *, after: int | None = None) -> tuple[str, list[object]]:
-    """The key as a condition, and its values. after: where parameters have numbers, how many stand before them."""
-    marks = [f"${(after or 0) + number}" if after is not None else "?" for number in range(1, len(key) + 1)]
-    condition = " and ".join(f'"{column}" = {mark}' for column, mark in zip(key, marks, strict=True)) or "1 = 1"
-    return condition, list(key.values())

@@ -1,8 +1,39 @@
-"""The query that brings the features of a date side by side, on any engine."""
+"""SQL and refusals that are the same on every engine."""
 
 from collections.abc import Collection, Mapping, Sequence
 
 from segmentation_job.errors import MisconfiguredError
+
+
+def key_condition(key: Mapping[str, object], *, after: int | None = None) -> tuple[str, list[object]]:
+    """Return a key as a condition, and its values. after: where parameters have numbers, how many stand before them."""
+    marks = ["?" if after is None else f"${after + number}" for number in range(1, len(key) + 1)]
+    condition = " and ".join(f'"{column}" = {mark}' for column, mark in zip(key, marks, strict=True)) or "1 = 1"
+    return condition, list(key.values())
+
+
+def sample_query(schema: str) -> str:
+    """Return the query for the customers whose hashed id is smallest; parameters: the as-of date, how many."""
+    return (
+        f"select customer_id from {schema}.purchase_features where as_of_date = ?"
+        " order by md5(customer_id), customer_id limit ?"
+    )
+
+
+def columns_to_add(
+    origin: str, columns: Mapping[str, str], destination: str, existing: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the columns of an origin that a destination lacks, with their types.
+
+    Raises MisconfiguredError where a column of both has another type in the origin.
+    """
+    for column, kind in columns.items():
+        if column in existing and existing[column] != kind:
+            raise MisconfiguredError(
+                f"{origin}.{column} is {kind}, but {destination}.{column} is {existing[column]}: a "
+                "column's type cannot change under rows that are kept. Give the column a new name."
+            )
+    return {column: kind for column, kind in columns.items() if column not in existing}
 
 
 def feature_query(
